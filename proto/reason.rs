@@ -1,0 +1,73 @@
+//! The names by which errors are known on the wire: `google.rpc.ErrorInfo`'s domains and reasons.
+
+/// ErrorInfo domain of the kernel's errors; the reason is the errno's name.
+pub const ERRNO_DOMAIN: &str = "errno.farsock";
+/// ErrorInfo domain of getaddrinfo's errors; the reason is the error's name, such as "EAI_NONAME".
+pub const GETADDRINFO_DOMAIN: &str = "getaddrinfo.farsock";
+/// ErrorInfo domain of the daemon's own errors; the reason is a [`Reason`].
+pub const DAEMON_DOMAIN: &str = "farsock";
+
+/// Metadata key of a request: the instance id that the caller's handles belong to.
+pub const INSTANCE_METADATA: &str = "farsock-instance";
+
+/// ErrorInfo metadata keys of the kernel's errors.
+pub mod metadata {
+    /// The errno's number.
+    pub const ERRNO: &str = "errno";
+    /// The system call that failed.
+    pub const SYSCALL: &str = "syscall";
+    /// The handle it was called on.
+    pub const HANDLE: &str = "handle";
+}
+
+/// Why the daemon itself, not the kernel, refused or ended a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The request is malformed.
+    InvalidRequest,
+    /// The caller has no such handle.
+    HandleNotFound,
+    /// The handle was closed while the call waited.
+    HandleClosed,
+    /// The request's `timeout` was over.
+    TimedOut,
+    /// The daemon's limit of handles or waiting operations is reached.
+    QuotaExceeded,
+    /// The daemon is not the one that the caller's handles belong to.
+    InstanceChanged,
+    /// The daemon is shutting down.
+    Draining,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::InvalidRequest,
+        Self::HandleNotFound,
+        Self::HandleClosed,
+        Self::TimedOut,
+        Self::QuotaExceeded,
+        Self::InstanceChanged,
+        Self::Draining,
+    ];
+
+    /// The name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "INVALID_REQUEST",
+            Self::HandleNotFound => "HANDLE_NOT_FOUND",
+            Self::HandleClosed => "HANDLE_CLOSED",
+            Self::TimedOut => "TIMED_OUT",
+            Self::QuotaExceeded => "QUOTA_EXCEEDED",
+            Self::InstanceChanged => "INSTANCE_CHANGED",
+            Self::Draining => "DRAINING",
+        }
+    }
+
+    /// The reason of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+}
