@@ -1,1 +1,1 @@
-//! client
+//! A thin async client for farsockd.

@@ -1,0 +1,2 @@
+//! farsock-bench.
+fn main() {}

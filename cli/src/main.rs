@@ -1,0 +1,2 @@
+//! farsock: sockets on any host, from a shell.
+fn main() {}

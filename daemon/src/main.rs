@@ -1,0 +1,2 @@
+//! farsockd: the daemon.
+fn main() {}

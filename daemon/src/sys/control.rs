@@ -1,0 +1,1 @@
+//! Control messages as the kernel takes and gives them (cmsg(3)).

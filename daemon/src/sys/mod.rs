@@ -1,0 +1,10 @@
+//! The kernel's edge: one function per system call, and the only `unsafe` of the project.
+//!
+//! Nothing above this module names libc or nix, and nothing in it waits: every call is made on a non-blocking descriptor (or
+//! with MSG_DONTWAIT) and answers at once, EAGAIN included.
+#![allow(unsafe_code, reason = "this module is unsafe code's one address")]
+
+pub(crate) mod address;
+pub(crate) mod control;
+pub(crate) mod message;
+pub(crate) mod option;
