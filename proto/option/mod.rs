@@ -1,4 +1,4 @@
-//! Values of socket options.
+//! Socket options: their names and their values.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -8,6 +8,12 @@ use std::{
 use bytes::Bytes;
 
 use crate::{address::Address, message::Credentials, v1};
+
+mod name;
+mod text;
+mod wire;
+
+pub use name::{OptionName, c_name, option_by_c_name};
 
 /// The value of a socket option. Each option takes one kind; see [`v1::SocketOption`].
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +38,8 @@ pub enum OptionValue {
     MulticastInterface(MulticastInterface),
     /// A process and its owner.
     Credentials(Credentials),
-    /// TCP_INFO. Plain data, so the generated message itself: a copy of its fields would only be a place for mistakes.
+    /// TCP_INFO. Plain data, so the generated message itself: a copy of its fields would only be a
+    /// place for mistakes.
     TcpInfo(Box<v1::TcpInfo>),
     /// Several ints.
     Integers(Vec<i64>),
@@ -40,6 +47,29 @@ pub enum OptionValue {
     Raw(Bytes),
     /// In requests alone: text, read by the option's kind on the daemon's host.
     Text(String),
+}
+
+impl OptionValue {
+    /// The kind of options that take it; `None` for text, which any kind is read from.
+    #[must_use]
+    pub const fn kind(&self) -> Option<v1::OptionKind> {
+        Some(match self {
+            Self::Flag(_) => v1::OptionKind::Flag,
+            Self::Integer(_) => v1::OptionKind::Integer,
+            Self::Duration(_) => v1::OptionKind::Duration,
+            Self::Linger(_) => v1::OptionKind::Linger,
+            Self::Name(_) => v1::OptionKind::Name,
+            Self::Address(_) => v1::OptionKind::Address,
+            Self::Membership(_) => v1::OptionKind::Membership,
+            Self::SourceMembership(_) => v1::OptionKind::SourceMembership,
+            Self::MulticastInterface(_) => v1::OptionKind::MulticastInterface,
+            Self::Credentials(_) => v1::OptionKind::Credentials,
+            Self::TcpInfo(_) => v1::OptionKind::TcpInfo,
+            Self::Integers(_) => v1::OptionKind::Integers,
+            Self::Raw(_) => v1::OptionKind::Raw,
+            Self::Text(_) => return None,
+        })
+    }
 }
 
 /// A multicast membership.
