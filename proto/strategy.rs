@@ -161,17 +161,6 @@ pub(crate) fn wire_control_message() -> BoxedStrategy<v1::ControlMessage> {
 
 /// Every value that its rules allow in a request.
 pub(crate) fn option_value() -> BoxedStrategy<OptionValue> {
-    let group = prop_oneof![
-        (any::<Ipv4Addr>(), any::<Ipv4Addr>(), multicast_interface())
-            .prop_map(|(group, source, interface)| (group.into(), source.into(), interface)),
-        any::<(Ipv6Addr, Ipv6Addr, u32)>().prop_map(|(group, source, index)| {
-            let interface = MulticastInterface {
-                index,
-                address: Ipv4Addr::UNSPECIFIED,
-            };
-            (IpAddr::from(group), IpAddr::from(source), interface)
-        }),
-    ];
     prop_oneof![
         any::<bool>().prop_map(OptionValue::Flag),
         any::<i64>().prop_map(OptionValue::Integer),
@@ -180,16 +169,15 @@ pub(crate) fn option_value() -> BoxedStrategy<OptionValue> {
             .prop_map(|seconds| OptionValue::Linger(seconds.map(Duration::from_secs))),
         any::<String>().prop_map(OptionValue::Name),
         address().prop_map(OptionValue::Address),
-        group.prop_map(|(group, source, interface)| {
-            if source.is_unspecified() || interface.index % 2 == 0 {
-                OptionValue::Membership(Membership { group, interface })
-            } else {
-                OptionValue::SourceMembership(SourceMembership {
-                    group,
-                    source,
-                    interface,
-                })
-            }
+        group().prop_map(|(group, _, interface)| {
+            OptionValue::Membership(Membership { group, interface })
+        }),
+        group().prop_map(|(group, source, interface)| {
+            OptionValue::SourceMembership(SourceMembership {
+                group,
+                source,
+                interface,
+            })
         }),
         multicast_interface().prop_map(OptionValue::MulticastInterface),
         credentials().prop_map(OptionValue::Credentials),
@@ -272,6 +260,22 @@ fn host() -> BoxedStrategy<String> {
             .prop_map(|(ip, zone)| format!("{ip}{zone}")),
         any::<SocketAddr>().prop_map(|address| address.to_string()),
         any::<String>(),
+    ]
+    .boxed()
+}
+
+/// A group, a source of its family, and an interface that the family allows.
+fn group() -> BoxedStrategy<(IpAddr, IpAddr, MulticastInterface)> {
+    prop_oneof![
+        (any::<Ipv4Addr>(), any::<Ipv4Addr>(), multicast_interface())
+            .prop_map(|(group, source, interface)| (group.into(), source.into(), interface)),
+        any::<(Ipv6Addr, Ipv6Addr, u32)>().prop_map(|(group, source, index)| {
+            let interface = MulticastInterface {
+                index,
+                address: Ipv4Addr::UNSPECIFIED,
+            };
+            (group.into(), source.into(), interface)
+        }),
     ]
     .boxed()
 }

@@ -56,7 +56,7 @@ pub(crate) fn scope_id(zone: Option<u32>, given: u32) -> Result<u32, Violation> 
 
 fn not_numeric(host: &str) -> Violation {
     let advice = "hosts are numeric, such as 192.0.2.1 or 2001:db8::1 ([2001:db8::1] in text); \
-     Resolve resolves names";
+                  Resolve resolves names";
     Violation::of_value(if host.is_empty() {
         format!(
             "the host is missing; {advice}; 0.0.0.0 and :: are all addresses of the daemon's host"

@@ -70,7 +70,7 @@ impl MessageFlags {
     /// Reads a request's `flags` and `raw_flags`.
     ///
     /// # Errors
-    /// A [`Violation`] of "flags[N]" for a number that the enum does not name and for 0; of
+    /// A [`Violation`] of `flags[N]` for a number that the enum does not name and for 0; of
     /// "raw_flags" for MSG_ZEROCOPY: the kernel would go on reading the buffer after the answer,
     /// and the buffer is the daemon's.
     pub fn from_wire(flags: &[i32], raw: u32) -> Result<Self, Violation> {

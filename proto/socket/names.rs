@@ -6,85 +6,52 @@ use crate::{Violation, v1, violation::quoted};
 /// One named value: in the domain, on the wire, its short name, its C name.
 pub(super) type Row<D, W> = (D, W, &'static str, &'static str);
 
-pub(super) const DOMAINS: [Row<Domain, v1::Domain>; 6] = [
-    (Domain::Unix, v1::Domain::Unix, "unix", "AF_UNIX"),
-    (Domain::Inet, v1::Domain::Inet, "inet", "AF_INET"),
-    (Domain::Inet6, v1::Domain::Inet6, "inet6", "AF_INET6"),
-    (Domain::Vsock, v1::Domain::Vsock, "vsock", "AF_VSOCK"),
-    (Domain::Packet, v1::Domain::Packet, "packet", "AF_PACKET"),
-    (
-        Domain::Netlink,
-        v1::Domain::Netlink,
-        "netlink",
-        "AF_NETLINK",
-    ),
-];
+pub(super) const DOMAINS: [Row<Domain, v1::Domain>; 6] = {
+    use {Domain as D, v1::Domain as W};
+    [
+        (D::Unix, W::Unix, "unix", "AF_UNIX"),
+        (D::Inet, W::Inet, "inet", "AF_INET"),
+        (D::Inet6, W::Inet6, "inet6", "AF_INET6"),
+        (D::Vsock, W::Vsock, "vsock", "AF_VSOCK"),
+        (D::Packet, W::Packet, "packet", "AF_PACKET"),
+        (D::Netlink, W::Netlink, "netlink", "AF_NETLINK"),
+    ]
+};
 
-pub(super) const TYPES: [Row<SocketType, v1::SocketType>; 4] = [
-    (
-        SocketType::Stream,
-        v1::SocketType::Stream,
-        "stream",
-        "SOCK_STREAM",
-    ),
-    (
-        SocketType::Dgram,
-        v1::SocketType::Dgram,
-        "dgram",
-        "SOCK_DGRAM",
-    ),
-    (
-        SocketType::Seqpacket,
-        v1::SocketType::Seqpacket,
-        "seqpacket",
-        "SOCK_SEQPACKET",
-    ),
-    (SocketType::Raw, v1::SocketType::Raw, "raw", "SOCK_RAW"),
-];
+pub(super) const TYPES: [Row<SocketType, v1::SocketType>; 4] = {
+    use {SocketType as D, v1::SocketType as W};
+    [
+        (D::Stream, W::Stream, "stream", "SOCK_STREAM"),
+        (D::Dgram, W::Dgram, "dgram", "SOCK_DGRAM"),
+        (D::Seqpacket, W::Seqpacket, "seqpacket", "SOCK_SEQPACKET"),
+        (D::Raw, W::Raw, "raw", "SOCK_RAW"),
+    ]
+};
 
 // Linux's IPPROTO_IP is the number 0 too, but "the usual one" is what 0 means to socket(2).
-pub(super) const PROTOCOLS: [Row<Protocol, v1::Protocol>; 9] = [
-    (Protocol::Default, v1::Protocol::Unspecified, "default", "0"),
-    (Protocol::Icmp, v1::Protocol::Icmp, "icmp", "IPPROTO_ICMP"),
-    (Protocol::Tcp, v1::Protocol::Tcp, "tcp", "IPPROTO_TCP"),
-    (Protocol::Udp, v1::Protocol::Udp, "udp", "IPPROTO_UDP"),
-    (
-        Protocol::Icmpv6,
-        v1::Protocol::Icmpv6,
-        "icmpv6",
-        "IPPROTO_ICMPV6",
-    ),
-    (Protocol::Sctp, v1::Protocol::Sctp, "sctp", "IPPROTO_SCTP"),
-    (
-        Protocol::Udplite,
-        v1::Protocol::Udplite,
-        "udplite",
-        "IPPROTO_UDPLITE",
-    ),
-    (Protocol::Raw, v1::Protocol::Raw, "raw", "IPPROTO_RAW"),
-    (
-        Protocol::Mptcp,
-        v1::Protocol::Mptcp,
-        "mptcp",
-        "IPPROTO_MPTCP",
-    ),
-];
+pub(super) const PROTOCOLS: [Row<Protocol, v1::Protocol>; 9] = {
+    use {Protocol as D, v1::Protocol as W};
+    [
+        (D::Default, W::Unspecified, "default", "0"),
+        (D::Icmp, W::Icmp, "icmp", "IPPROTO_ICMP"),
+        (D::Tcp, W::Tcp, "tcp", "IPPROTO_TCP"),
+        (D::Udp, W::Udp, "udp", "IPPROTO_UDP"),
+        (D::Icmpv6, W::Icmpv6, "icmpv6", "IPPROTO_ICMPV6"),
+        (D::Sctp, W::Sctp, "sctp", "IPPROTO_SCTP"),
+        (D::Udplite, W::Udplite, "udplite", "IPPROTO_UDPLITE"),
+        (D::Raw, W::Raw, "raw", "IPPROTO_RAW"),
+        (D::Mptcp, W::Mptcp, "mptcp", "IPPROTO_MPTCP"),
+    ]
+};
 
-pub(super) const SHUTDOWNS: [Row<ShutdownHow, v1::ShutdownHow>; 3] = [
-    (ShutdownHow::Read, v1::ShutdownHow::Read, "read", "SHUT_RD"),
-    (
-        ShutdownHow::Write,
-        v1::ShutdownHow::Write,
-        "write",
-        "SHUT_WR",
-    ),
-    (
-        ShutdownHow::Both,
-        v1::ShutdownHow::Both,
-        "both",
-        "SHUT_RDWR",
-    ),
-];
+pub(super) const SHUTDOWNS: [Row<ShutdownHow, v1::ShutdownHow>; 3] = {
+    use {ShutdownHow as D, v1::ShutdownHow as W};
+    [
+        (D::Read, W::Read, "read", "SHUT_RD"),
+        (D::Write, W::Write, "write", "SHUT_WR"),
+        (D::Both, W::Both, "both", "SHUT_RDWR"),
+    ]
+};
 
 pub(super) fn from_wire<D: Copy, W: Copy + Into<i32>>(
     rows: &[Row<D, W>],
