@@ -1,3 +1,20 @@
 //! farsockd as a library: it owns real kernel sockets and hands them out as handles over gRPC.
 
+pub mod config;
+mod door;
+mod embedded;
+mod engine_contract;
+mod host;
+pub mod listener;
+pub mod log;
+pub mod server;
+pub mod shutdown;
 mod sys;
+
+pub use embedded::{Embedded, embedded};
+
+/// Raises this process's soft limit of open descriptors to its hard one. For farsockd: a program that embeds the daemon decides
+/// for itself. A limit that cannot be raised stays as it is.
+pub fn raise_descriptor_limit() {
+    let _ = sys::process::raise_descriptor_limit();
+}

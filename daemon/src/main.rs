@@ -1,2 +1,66 @@
 //! farsockd: the daemon.
-fn main() {}
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    thread,
+};
+
+use clap::Parser;
+use farsock_daemon::{
+    config::{CommandLine, Config},
+    log,
+    server::Server,
+    shutdown::Shutdown,
+};
+
+fn main() -> ExitCode {
+    let command_line = CommandLine::parse();
+    // Before the configuration: the default number of handles follows from it.
+    farsock_daemon::raise_descriptor_limit();
+    let print = command_line.print_config();
+    let config = match command_line.into_config() {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("farsockd: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let result = if print {
+        print_config(&config)
+    } else {
+        serve(config)
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("farsockd: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+fn print_config(config: &Config) -> Result<(), Failure> {
+    Ok(io::stdout().write_all(config.to_toml()?.as_bytes())?)
+}
+
+fn serve(config: Config) -> Result<(), Failure> {
+    log::init(&config);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(thread::available_parallelism().map_or(1, usize::from))
+        // Half of the default; the deepest stack here is that of getaddrinfo(3) and its plug-ins.
+        .thread_stack_size(1 << 20)
+        .thread_name("farsockd")
+        .enable_all()
+        .build()?;
+    let served = runtime.block_on(async {
+        let shutdown = Shutdown::on_signals()?;
+        Server::bind(config).await?.run(shutdown).await;
+        Ok(())
+    });
+    // A look-up that still runs is left to end with the process.
+    runtime.shutdown_background();
+    served
+}

@@ -6,5 +6,8 @@
 
 pub(crate) mod address;
 pub(crate) mod control;
+pub(crate) mod host;
 pub(crate) mod message;
 pub(crate) mod option;
+pub(crate) mod process;
+pub(crate) mod resolve;

@@ -1,0 +1,80 @@
+//! Placeholder of the engine's names, as far as the process around it uses them.
+
+use std::{sync::Arc, time::SystemTime};
+
+/// How much of everything the engine allows.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineLimits {
+    /// How many handles there may be at once.
+    pub max_handles: usize,
+    /// How many operations may wait at once.
+    pub max_waiting: usize,
+}
+
+/// Owns every socket.
+#[derive(Debug)]
+pub struct Engine {
+    limits: EngineLimits,
+    start_time: SystemTime,
+}
+
+impl Engine {
+    /// An engine without sockets.
+    #[must_use]
+    pub fn new(limits: EngineLimits) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            start_time: SystemTime::now(),
+        })
+    }
+
+    /// The limits.
+    #[must_use]
+    pub fn limits(&self) -> EngineLimits {
+        self.limits
+    }
+
+    /// How many handles there are.
+    #[must_use]
+    pub fn open_handles(&self) -> usize {
+        0
+    }
+
+    /// 32 hexadecimal digits.
+    #[must_use]
+    pub fn instance_id(&self) -> &str {
+        "00000000000000000000000000000000"
+    }
+
+    /// When the engine came to be.
+    #[must_use]
+    pub fn start_time(&self) -> SystemTime {
+        self.start_time
+    }
+
+    /// Refuses new operations with DRAINING and ends those that wait.
+    pub fn drain(&self) {}
+
+    /// Waits until all operations are over.
+    pub async fn idle(&self) {}
+
+    /// Closes every socket.
+    pub async fn close_all(&self) {}
+}
+
+/// Whom a connection, and all that is created over it, belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// A user of this host, over a unix socket.
+    Uid(u32),
+    /// Whoever reaches the TCP listener.
+    Tcp,
+    /// The process that the daemon is embedded in.
+    Embedded,
+}
+
+/// The largest payload of a request or response, in bytes.
+pub const MAX_PAYLOAD_BYTES: u64 = 1 << 20;
+
+/// The most messages of one SendMessages or RecvMessages, and entries of one Poll.
+pub const MAX_MESSAGES: u32 = 1024;

@@ -1,0 +1,147 @@
+//! One connection: preface, HTTP/2, the calls it carries, and its end.
+//!
+//! Tasks: one per connection, spawned by [`accept`](super::accept), and one per call, spawned by hyper through [`Calls`]. A call's
+//! task ends when its answer is sent or the connection is gone, which drops the handler (safe: see the operations' rule of
+//! cancellation). The connection's task ends last.
+//!
+//! HTTP/2 in the h2 crate answers PROTOCOL_ERROR to a malformed `:authority` before any of this code sees the request. A client
+//! that makes one of a unix socket's path must be told another: grpcio by the option `grpc.default_authority=localhost`, grpcurl
+//! by `-unix` or `-authority localhost`. Any well-formed authority is taken; nothing here looks at it.
+
+use std::{future::Future, time::Duration};
+
+use http::Request;
+use hyper::{rt::Executor, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
+
+use super::{Stream, deadline, preface};
+use crate::{engine_contract::Owner, shutdown::Shutdown};
+
+/// How long a connection may take to send its preface, 24 bytes.
+const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection without calls has, once the daemon drains, to take what was sent to it and leave. A live client leaves
+/// within a round trip.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Serves connections: what they all share.
+#[derive(Clone, Debug)]
+pub(crate) struct Connections {
+    routes: Routes,
+    shutdown: Shutdown,
+}
+
+impl Connections {
+    /// Connections that carry calls to `routes` until `shutdown`.
+    pub(crate) fn new(routes: Routes, shutdown: Shutdown) -> Self {
+        Self {
+            routes: routes.prepare(),
+            shutdown,
+        }
+    }
+
+    /// The order to end.
+    pub(crate) fn shutdown(&self) -> &Shutdown {
+        &self.shutdown
+    }
+
+    /// Serves one connection to its end.
+    ///
+    /// # Errors
+    /// What ended it, if that was neither its client nor a shutdown.
+    pub(crate) async fn serve(&self, stream: Stream, owner: Owner) -> Result<(), ConnectionError> {
+        let handshake = tokio::time::timeout(PREFACE_TIMEOUT, preface::expect(stream));
+        let stream = tokio::select! {
+            biased;
+            () = self.shutdown.draining() => return Ok(()),
+            stream = handshake => stream.map_err(|_| ConnectionError::Mute)??,
+        };
+
+        let calls = Calls(TaskTracker::new());
+        let routes = self.routes.clone();
+        let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(owner.clone());
+            deadline::call(routes.clone(), request)
+        });
+        let mut connection =
+            std::pin::pin!(http2(calls.clone()).serve_connection(TokioIo::new(stream), service));
+
+        tokio::select! {
+            ended = connection.as_mut() => return Ok(ended?),
+            () = self.shutdown.draining() => connection.as_mut().graceful_shutdown(),
+        }
+        // The client has been told to leave (GOAWAY). It is waited for while it has calls; one that is mute or stopped has
+        // none, and does not hold up the others.
+        let farewell = async {
+            calls.over().await;
+            tokio::time::sleep(FAREWELL).await;
+        };
+        tokio::select! {
+            ended = connection.as_mut() => Ok(ended?),
+            () = farewell => Ok(()),
+            () = self.shutdown.immediate() => Ok(()),
+        }
+    }
+}
+
+/// What ended a connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectionError {
+    /// It did not send its preface in time.
+    #[error("no HTTP/2 preface within {} s", PREFACE_TIMEOUT.as_secs())]
+    Mute,
+    /// It broke, or does not speak HTTP/2.
+    #[error("no HTTP/2 preface: {0}")]
+    Preface(#[from] std::io::Error),
+    /// It broke, or broke the rules of HTTP/2.
+    #[error("{0}")]
+    Http2(#[from] hyper::Error),
+}
+
+/// Runs one connection's calls, and knows when they are over.
+#[derive(Clone, Debug)]
+struct Calls(TaskTracker);
+
+impl Calls {
+    /// Waits until none is left.
+    async fn over(&self) {
+        self.0.close();
+        self.0.wait().await;
+    }
+}
+
+impl<F> Executor<F> for Calls
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, call: F) {
+        self.0.spawn(call);
+    }
+}
+
+fn http2(calls: Calls) -> http2::Builder<Calls> {
+    let mut builder = http2::Builder::new(calls);
+    builder
+        .timer(TokioTimer::new())
+        // Far above hyper's 200: every Accept or Recv that waits is a stream of its own.
+        .max_concurrent_streams(65_536)
+        // A client may cancel many waiting calls in one go; h2 takes more than 20 cancelled in one read for an attack.
+        .max_pending_accept_reset_streams(1_024)
+        // With hyper's equal windows one request that nobody reads fills the connection's window and stops all calls. 256
+        // such streams fit here.
+        .initial_stream_window_size(64 * 1024)
+        .initial_connection_window_size(16 * 1024 * 1024)
+        // As large as the stream window: no sender could fill a larger frame, and h2 holds a frame until it is whole.
+        .max_frame_size(64 * 1024)
+        // gRPC's headers are some hundred bytes; the caller's metadata must fit too.
+        .max_header_list_size(16 * 1024)
+        // A client whose host is gone would otherwise keep its waiting calls for ever.
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(20))
+        // No gRPC client reads it.
+        .auto_date_header(false);
+    builder
+}

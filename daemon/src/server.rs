@@ -1,0 +1,152 @@
+//! The server: an engine behind listeners, from its first connection to its last.
+//!
+//! Tasks: one accept loop per listener and one per connection, all on one tracker that [`Server::run`] waits for.
+
+use std::{sync::Arc, time::Duration};
+
+use farsock_proto::v1::host_service_server::HostServiceServer;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use tonic::{
+    server::NamedService,
+    service::{Routes, RoutesBuilder},
+};
+use tonic_health::{ServingStatus, server::HealthReporter};
+use tracing::{info, warn};
+
+use crate::{
+    config::Config,
+    door::{self, host::HostDoor},
+    engine_contract::{Engine, EngineLimits},
+    listener::{ListenAddress, ListenError, Listener, accept, connection::Connections},
+    shutdown::Shutdown,
+};
+
+/// The largest message a caller may send, in bytes; larger ones are OUT_OF_RANGE before they are read.
+pub(crate) const MAX_MESSAGE_BYTES: usize = 4 << 20;
+
+/// The services whose health is told; "" stands for the whole daemon.
+const HEALTH_SERVICES: [&str; 3] = [
+    "",
+    "farsock.v1.SocketService",
+    <HostServiceServer<HostDoor> as NamedService>::NAME,
+];
+
+/// A daemon that listens, but does not serve yet.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    listeners: Vec<Listener>,
+}
+
+/// Serves at the listeners until `shutdown`, then closes every socket.
+pub async fn run(config: Config, listeners: Vec<Listener>, shutdown: Shutdown) {
+    Server { config, listeners }.run(shutdown).await;
+}
+
+impl Server {
+    /// Listens at every address of the configuration.
+    ///
+    /// # Errors
+    /// There is no address, or one cannot be listened at; then none is.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn bind(config: Config) -> Result<Self, ListenError> {
+        if config.listen.is_empty() {
+            return Err(ListenError::Nowhere);
+        }
+        let mut listeners = Vec::with_capacity(config.listen.len());
+        for address in &config.listen {
+            let listener = Listener::bind(address).await?;
+            info!("listening on {listener}");
+            listeners.push(listener);
+        }
+        Ok(Self { config, listeners })
+    }
+
+    /// Where clients reach it, with the ports that the kernel chose.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<ListenAddress> {
+        self.listeners
+            .iter()
+            .filter_map(Listener::address)
+            .collect()
+    }
+
+    /// Serves until `shutdown`, then closes every socket.
+    pub async fn run(self, shutdown: Shutdown) {
+        let engine = Engine::new(EngineLimits {
+            max_handles: self.config.max_handles,
+            max_waiting: self.config.max_waiting,
+        });
+        let mut health = HealthReporter::new();
+        report(&health, ServingStatus::Serving).await;
+        let routes = routes(&engine, &self.config, &health, &shutdown);
+        let connections = Connections::new(routes, shutdown.clone());
+        let permits = Arc::new(Semaphore::new(self.config.max_connections));
+        let tasks = TaskTracker::new();
+        for listener in self.listeners {
+            tasks.spawn(accept::run(
+                listener,
+                connections.clone(),
+                Arc::clone(&permits),
+                tasks.clone(),
+            ));
+        }
+
+        shutdown.draining().await;
+        tasks.close();
+        report(&health, ServingStatus::NotServing).await;
+        engine.drain();
+        let ended = async {
+            engine.idle().await;
+            // Whoever watches the health has a call that only this ends.
+            for service in HEALTH_SERVICES {
+                health.clear_service_status(service).await;
+            }
+            tasks.wait().await;
+        };
+        tokio::select! {
+            () = ended => {}
+            () = shutdown.immediate() => {}
+            () = tokio::time::sleep(self.config.drain_timeout) => {
+                warn!(timeout = ?self.config.drain_timeout, "connections are cut that did not end in time");
+                shutdown.now();
+            }
+        }
+        engine.close_all().await;
+        // Cut connections end by themselves, and at once; whatever does not is not waited for.
+        let _ = tokio::time::timeout(Duration::from_secs(1), tasks.wait()).await;
+        info!("ended");
+    }
+}
+
+/// Every service of the daemon.
+fn routes(
+    engine: &Arc<Engine>,
+    config: &Config,
+    health: &HealthReporter,
+    shutdown: &Shutdown,
+) -> Routes {
+    let host = HostDoor::new(
+        Arc::clone(engine),
+        config.max_handles,
+        config.resolve_concurrency,
+        shutdown.clone(),
+    );
+    let health = tonic_health::server::HealthService::from_health_reporter(health.clone());
+    let mut routes = RoutesBuilder::default();
+    routes
+        .add_service(HostServiceServer::new(host).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(tonic_health::pb::health_server::HealthServer::new(health))
+        .add_service(door::reflection::v1())
+        .add_service(door::reflection::v1alpha());
+    routes.routes()
+}
+
+async fn report(health: &HealthReporter, status: ServingStatus) {
+    for service in HEALTH_SERVICES {
+        health.set_service_status(service, status).await;
+    }
+}
