@@ -4,16 +4,16 @@ use std::{sync::Arc, time::SystemTime};
 
 /// How much of everything the engine allows.
 #[derive(Clone, Copy, Debug)]
-pub struct EngineLimits {
+pub(crate) struct EngineLimits {
     /// How many handles there may be at once.
-    pub max_handles: usize,
+    pub(crate) max_handles: usize,
     /// How many operations may wait at once.
-    pub max_waiting: usize,
+    pub(crate) max_waiting: usize,
 }
 
 /// Owns every socket.
 #[derive(Debug)]
-pub struct Engine {
+pub(crate) struct Engine {
     limits: EngineLimits,
     start_time: SystemTime,
 }
@@ -21,7 +21,7 @@ pub struct Engine {
 impl Engine {
     /// An engine without sockets.
     #[must_use]
-    pub fn new(limits: EngineLimits) -> Arc<Self> {
+    pub(crate) fn new(limits: EngineLimits) -> Arc<Self> {
         Arc::new(Self {
             limits,
             start_time: SystemTime::now(),
@@ -30,41 +30,41 @@ impl Engine {
 
     /// The limits.
     #[must_use]
-    pub fn limits(&self) -> EngineLimits {
+    pub(crate) fn limits(&self) -> EngineLimits {
         self.limits
     }
 
     /// How many handles there are.
     #[must_use]
-    pub fn open_handles(&self) -> usize {
+    pub(crate) fn open_handles(&self) -> usize {
         0
     }
 
     /// 32 hexadecimal digits.
     #[must_use]
-    pub fn instance_id(&self) -> &str {
+    pub(crate) fn instance_id(&self) -> &str {
         "00000000000000000000000000000000"
     }
 
     /// When the engine came to be.
     #[must_use]
-    pub fn start_time(&self) -> SystemTime {
+    pub(crate) fn start_time(&self) -> SystemTime {
         self.start_time
     }
 
     /// Refuses new operations with DRAINING and ends those that wait.
-    pub fn drain(&self) {}
+    pub(crate) fn drain(&self) {}
 
     /// Waits until all operations are over.
-    pub async fn idle(&self) {}
+    pub(crate) async fn idle(&self) {}
 
     /// Closes every socket.
-    pub async fn close_all(&self) {}
+    pub(crate) async fn close_all(&self) {}
 }
 
 /// Whom a connection, and all that is created over it, belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Owner {
+pub(crate) enum Owner {
     /// A user of this host, over a unix socket.
     Uid(u32),
     /// Whoever reaches the TCP listener.
@@ -74,7 +74,7 @@ pub enum Owner {
 }
 
 /// The largest payload of a request or response, in bytes.
-pub const MAX_PAYLOAD_BYTES: u64 = 1 << 20;
+pub(crate) const MAX_PAYLOAD_BYTES: u64 = 1 << 20;
 
 /// The most messages of one SendMessages or RecvMessages, and entries of one Poll.
-pub const MAX_MESSAGES: u32 = 1024;
+pub(crate) const MAX_MESSAGES: u32 = 1024;

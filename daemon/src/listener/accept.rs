@@ -149,11 +149,7 @@ mod tests {
     #[test]
     fn complaints_are_counted_and_said_once_per_interval() {
         let start = Instant::now();
-        let (mut surplus, mut strangers, mut failures) = (
-            Complaints::default(),
-            Complaints::default(),
-            Complaints::default(),
-        );
+        let mut complaints = Complaints::default();
         assert_eq!(complaints.due(start), Some(1));
         assert_eq!(complaints.due(start + Duration::from_secs(1)), None);
         assert_eq!(complaints.due(start + Duration::from_secs(9)), None);

@@ -10,7 +10,7 @@
 pub(crate) mod accept;
 mod address;
 pub(crate) mod connection;
-mod deadline;
+pub(crate) mod deadline;
 pub(crate) mod memory;
 mod preface;
 mod unix;
@@ -23,7 +23,6 @@ use tokio::{
 };
 
 pub use address::{ListenAddress, ListenAddressError};
-pub use deadline::Deadline;
 
 use crate::engine_contract::Owner;
 
