@@ -6,5 +6,10 @@
 
 pub(crate) mod address;
 pub(crate) mod control;
+pub(crate) mod errno;
 pub(crate) mod message;
 pub(crate) mod option;
+pub(crate) mod socket;
+
+#[cfg(test)]
+mod testing;
