@@ -19,7 +19,7 @@ fn canonical() -> impl Strategy<Value = Address> {
         .prop_filter("at most 107 bytes", |name| name.len() < SUN_PATH)
         .prop_map(|name| Address::Unix(UnixAddress::Abstract(name)));
     let raw_families = prop_oneof![Just(libc::AF_PACKET), Just(libc::AF_NETLINK), 90..65_535]
-        .prop_map(|number| family_number(number));
+        .prop_map(family_number);
     prop_oneof![
         (any::<Ipv4Addr>(), any::<u16>())
             .prop_map(|(ip, port)| Address::Ip(SocketAddrV4::new(ip, port).into())),

@@ -170,7 +170,7 @@ fn what_is_received_only_cannot_be_sent() {
 fn control_messages_and_descriptors_are_bounded() {
     let fits = raw(1000, 1, &[0; 16_384 - HEADER]);
     assert_eq!(
-        encode(&[fits.clone()]).map(|buffer| buffer.len()),
+        encode(std::slice::from_ref(&fits)).map(|buffer| buffer.len()),
         Ok(16_384)
     );
     assert_eq!(

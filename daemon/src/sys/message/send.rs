@@ -100,13 +100,15 @@ pub(crate) fn send_messages(
     let flags = send_flags(flags);
     let mut sent = Vec::with_capacity(messages.len());
     for chunk in messages.chunks(MAX_MESSAGES) {
+        let before = sent.len();
         match send_chunk(fd, chunk, flags, &mut sent) {
-            Ok(()) => {}
-            Err(error) if sent.is_empty() => return Err(error),
+            Err(error) if before == 0 => return Err(error),
             Err(_) => break,
+            Ok(()) => {}
         }
-        let whole = sent.last() == chunk.last().map(|message| message.data.len()).as_ref();
-        if !whole || sent.len() % MAX_MESSAGES != 0 {
+        let taken = &sent[before..];
+        let last_is_whole = taken.last().copied() == chunk.last().map(|message| message.data.len());
+        if taken.len() < chunk.len() || !last_is_whole {
             break;
         }
     }
