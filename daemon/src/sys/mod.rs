@@ -6,8 +6,15 @@
 
 pub(crate) mod address;
 pub(crate) mod control;
+pub(crate) mod epoll;
+pub(crate) mod errno;
 pub(crate) mod host;
 pub(crate) mod message;
 pub(crate) mod option;
 pub(crate) mod process;
+pub(crate) mod random;
 pub(crate) mod resolve;
+pub(crate) mod socket;
+
+#[cfg(test)]
+mod testing;

@@ -1,1 +1,0 @@
-//! Control messages as the kernel takes and gives them (cmsg(3)).

@@ -1,0 +1,42 @@
+//! Control messages as the kernel takes and gives them (cmsg(3)).
+//!
+//! The kernel copies the whole buffer in and out, so it needs no alignment, and is built and read here byte by byte: a header of
+//! cmsg_len (size_t, header included), cmsg_level and cmsg_type (ints), then the payload, filled up to the size of a long.
+
+mod decode;
+mod encode;
+
+use std::{
+    ffi::c_int,
+    mem::size_of,
+    os::fd::{BorrowedFd, OwnedFd},
+};
+
+pub(super) use decode::decode;
+pub(super) use encode::encode;
+
+/// What an SCM_RIGHTS message to send carries.
+#[derive(Clone, Debug)]
+pub(crate) struct SentRights<'fd>(pub(crate) Vec<BorrowedFd<'fd>>);
+
+/// What a received SCM_RIGHTS message carried.
+#[derive(Debug, Default)]
+pub(crate) struct ReceivedRights {
+    /// The sockets among it, now O_NONBLOCK: that is a flag of the open socket, so the sender's descriptor has it too. Without
+    /// it, accepting on one would wait.
+    pub(crate) sockets: Vec<OwnedFd>,
+    /// How many descriptors were no sockets, and are closed.
+    pub(crate) discarded: u32,
+}
+
+/// The size of a control message's header.
+const HEADER: usize = size_of::<usize>() + 2 * size_of::<c_int>();
+
+/// What the size of a control message is filled up to.
+const ALIGNMENT: usize = size_of::<usize>();
+
+/// linux/socket.h; not in libc.
+const SCM_PIDFD: c_int = 0x04;
+
+#[cfg(test)]
+mod tests;

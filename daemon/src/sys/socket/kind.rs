@@ -1,0 +1,175 @@
+//! What kind of socket a descriptor is: domain, type and protocol, as numbers and by name.
+
+use std::{ffi::c_int, io, os::fd::BorrowedFd};
+
+use farsock_proto::socket::{Domain, Protocol, SocketType};
+
+use super::integer_option;
+use crate::sys::message::Framing;
+
+/// The kernel's numbers for a kind of socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kind {
+    /// SO_DOMAIN.
+    pub(crate) domain: i32,
+    /// SO_TYPE.
+    pub(crate) kind: i32,
+    /// SO_PROTOCOL.
+    pub(crate) protocol: i32,
+}
+
+/// The kind of a socket: SO_DOMAIN, SO_TYPE and SO_PROTOCOL.
+pub(crate) fn kind(fd: BorrowedFd<'_>) -> io::Result<Kind> {
+    Ok(Kind {
+        domain: domain(fd)?,
+        kind: integer_option(fd, libc::SOL_SOCKET, libc::SO_TYPE)?,
+        protocol: integer_option(fd, libc::SOL_SOCKET, libc::SO_PROTOCOL)?,
+    })
+}
+
+/// The number of a socket's domain: SO_DOMAIN.
+pub(in crate::sys) fn domain(fd: BorrowedFd<'_>) -> io::Result<i32> {
+    integer_option(fd, libc::SOL_SOCKET, libc::SO_DOMAIN)
+}
+
+const DOMAINS: [(Domain, c_int); 6] = [
+    (Domain::Unix, libc::AF_UNIX),
+    (Domain::Inet, libc::AF_INET),
+    (Domain::Inet6, libc::AF_INET6),
+    (Domain::Vsock, libc::AF_VSOCK),
+    (Domain::Packet, libc::AF_PACKET),
+    (Domain::Netlink, libc::AF_NETLINK),
+];
+
+const TYPES: [(SocketType, c_int); 4] = [
+    (SocketType::Stream, libc::SOCK_STREAM),
+    (SocketType::Dgram, libc::SOCK_DGRAM),
+    (SocketType::Seqpacket, libc::SOCK_SEQPACKET),
+    (SocketType::Raw, libc::SOCK_RAW),
+];
+
+const PROTOCOLS: [(Protocol, c_int); 9] = [
+    (Protocol::Default, 0),
+    (Protocol::Icmp, libc::IPPROTO_ICMP),
+    (Protocol::Tcp, libc::IPPROTO_TCP),
+    (Protocol::Udp, libc::IPPROTO_UDP),
+    (Protocol::Icmpv6, libc::IPPROTO_ICMPV6),
+    (Protocol::Sctp, libc::IPPROTO_SCTP),
+    (Protocol::Udplite, libc::IPPROTO_UDPLITE),
+    (Protocol::Raw, libc::IPPROTO_RAW),
+    (Protocol::Mptcp, libc::IPPROTO_MPTCP),
+];
+
+impl Kind {
+    /// The numbers that socket(2) takes.
+    pub(super) fn of(domain: Domain, kind: SocketType, protocol: Protocol) -> Self {
+        Self {
+            domain: match domain {
+                Domain::Raw(number) => number,
+                named => number(&DOMAINS, named),
+            },
+            kind: match kind {
+                SocketType::Other(number) => number,
+                named => number(&TYPES, named),
+            },
+            protocol: match protocol {
+                Protocol::Other(number) => number,
+                named => number(&PROTOCOLS, named),
+            },
+        }
+    }
+
+    /// The domain, by name if it has one.
+    pub(crate) fn domain(self) -> Domain {
+        name(&DOMAINS, self.domain).unwrap_or(Domain::Raw(self.domain))
+    }
+
+    /// The type, by name if it has one.
+    pub(crate) fn socket_type(self) -> SocketType {
+        name(&TYPES, self.kind).unwrap_or(SocketType::Other(self.kind))
+    }
+
+    /// The protocol, by name if it has one. The names are internet protocols': 6 is TCP for AF_INET and AF_INET6, but
+    /// NETLINK_XFRM for AF_NETLINK.
+    pub(crate) fn protocol(self) -> Protocol {
+        match self.domain {
+            libc::AF_INET | libc::AF_INET6 => name(&PROTOCOLS, self.protocol),
+            _ if self.protocol == 0 => Some(Protocol::Default),
+            _ => None,
+        }
+        .unwrap_or(Protocol::Other(self.protocol))
+    }
+
+    /// Whether it carries bytes or messages.
+    pub(crate) fn framing(self) -> Framing {
+        match self.kind {
+            libc::SOCK_STREAM => Framing::Stream,
+            _ => Framing::Message,
+        }
+    }
+}
+
+fn number<N: Copy + PartialEq>(table: &[(N, c_int)], name: N) -> c_int {
+    table
+        .iter()
+        .find(|row| row.0 == name)
+        .expect("every named domain, type and protocol has a row in its table")
+        .1
+}
+
+fn name<N: Copy>(table: &[(N, c_int)], number: c_int) -> Option<N> {
+    table.iter().find(|row| row.1 == number).map(|row| row.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_a_number_and_comes_back_from_it() {
+        for (domain, _) in DOMAINS {
+            for (kind, _) in TYPES {
+                for (protocol, _) in PROTOCOLS {
+                    let numbers = Kind::of(domain, kind, protocol);
+                    assert_eq!(numbers.domain(), domain);
+                    assert_eq!(numbers.socket_type(), kind);
+                    if matches!(domain, Domain::Inet | Domain::Inet6) {
+                        assert_eq!(numbers.protocol(), protocol);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn protocol_names_are_for_internet_domains_alone() {
+        let protocol = |domain, protocol| {
+            Kind {
+                domain,
+                kind: libc::SOCK_RAW,
+                protocol,
+            }
+            .protocol()
+        };
+        assert_eq!(protocol(libc::AF_INET, 6), Protocol::Tcp);
+        assert_eq!(protocol(libc::AF_NETLINK, 6), Protocol::Other(6));
+        assert_eq!(protocol(libc::AF_NETLINK, 0), Protocol::Default);
+        assert_eq!(protocol(libc::AF_INET, 200), Protocol::Other(200));
+    }
+
+    #[test]
+    fn numbers_without_a_name_stay_numbers() {
+        let kind = Kind::of(Domain::Raw(38), SocketType::Other(4), Protocol::Other(-1));
+        assert_eq!(
+            kind,
+            Kind {
+                domain: 38,
+                kind: 4,
+                protocol: -1
+            }
+        );
+        assert_eq!(kind.domain(), Domain::Raw(38));
+        assert_eq!(kind.socket_type(), SocketType::Other(4));
+        assert_eq!(kind.protocol(), Protocol::Other(-1));
+    }
+}

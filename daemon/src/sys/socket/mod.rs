@@ -1,0 +1,191 @@
+//! Sockets: socket(2), bind(2), accept(2), connect(2) and their relatives, one function each.
+
+mod info;
+mod kind;
+mod poll;
+
+use std::{
+    ffi::c_int,
+    io,
+    mem::size_of,
+    net::Shutdown,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd},
+    time::Duration,
+};
+
+use farsock_proto::{
+    address::Address,
+    socket::{Domain, Protocol, ShutdownHow, SocketType},
+};
+use socket2::SockRef;
+
+use super::{
+    address::{SockAddr, encode},
+    errno::check,
+};
+
+pub(crate) use info::{
+    State, at_mark, inode, is_listening, is_socket, receive_queue, send_queue, state,
+};
+pub(in crate::sys) use kind::domain;
+pub(crate) use kind::{Kind, kind};
+pub(crate) use poll::{Events, poll};
+
+/// What every descriptor of the daemon's sockets has.
+const DESCRIPTOR_FLAGS: c_int = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+
+/// Creates a socket. Corresponds to socket(2). SOCK_NONBLOCK and SOCK_CLOEXEC within `kind` change nothing: both are always set.
+pub(crate) fn create(domain: Domain, kind: SocketType, protocol: Protocol) -> io::Result<OwnedFd> {
+    let Kind {
+        domain,
+        kind,
+        protocol,
+    } = Kind::of(domain, kind, protocol);
+    // SAFETY: socket takes no pointers.
+    let fd = check(unsafe { libc::socket(domain, kind | DESCRIPTOR_FLAGS, protocol) })?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Creates two sockets connected with each other. Corresponds to socketpair(2).
+pub(crate) fn pair(
+    domain: Domain,
+    kind: SocketType,
+    protocol: Protocol,
+) -> io::Result<(OwnedFd, OwnedFd)> {
+    let Kind {
+        domain,
+        kind,
+        protocol,
+    } = Kind::of(domain, kind, protocol);
+    let mut fds = [-1; 2];
+    // SAFETY: `fds` has room for two descriptors.
+    check(unsafe {
+        libc::socketpair(domain, kind | DESCRIPTOR_FLAGS, protocol, fds.as_mut_ptr())
+    })?;
+    // SAFETY: the kernel has just made these descriptors for us.
+    Ok(unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) })
+}
+
+/// Gives a socket a local address. Corresponds to bind(2).
+pub(crate) fn bind(fd: BorrowedFd<'_>, address: &Address) -> io::Result<()> {
+    let address = encode(address);
+    // SAFETY: pointer and length are those of one address.
+    check(unsafe { libc::bind(fd.as_raw_fd(), address.as_ptr(), address.len()) })?;
+    Ok(())
+}
+
+/// Makes a socket listen. Corresponds to listen(2).
+pub(crate) fn listen(fd: BorrowedFd<'_>, backlog: i32) -> io::Result<()> {
+    SockRef::from(&fd).listen(backlog)
+}
+
+/// Takes a connection from a listening socket's queue, with the peer's address. Corresponds to accept4(2).
+pub(crate) fn accept(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, Option<Address>)> {
+    SockAddr::filled_by(|address, len| {
+        // SAFETY: `address` has room for the length that `len` points to.
+        let fd = check(unsafe { libc::accept4(fd.as_raw_fd(), address, len, DESCRIPTOR_FLAGS) })?;
+        // SAFETY: the kernel has just made this descriptor for us.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    })
+}
+
+/// Connects a socket, or begins to: EINPROGRESS. Corresponds to connect(2).
+pub(crate) fn connect(fd: BorrowedFd<'_>, address: &Address) -> io::Result<()> {
+    let address = encode(address);
+    // SAFETY: pointer and length are those of one address.
+    check(unsafe { libc::connect(fd.as_raw_fd(), address.as_ptr(), address.len()) })?;
+    Ok(())
+}
+
+/// Ends one or both directions of a connection. Corresponds to shutdown(2).
+pub(crate) fn shutdown(fd: BorrowedFd<'_>, how: ShutdownHow) -> io::Result<()> {
+    SockRef::from(&fd).shutdown(match how {
+        ShutdownHow::Read => Shutdown::Read,
+        ShutdownHow::Write => Shutdown::Write,
+        ShutdownHow::Both => Shutdown::Both,
+    })
+}
+
+/// The socket's own address. Corresponds to getsockname(2).
+pub(crate) fn local_address(fd: BorrowedFd<'_>) -> io::Result<Option<Address>> {
+    let ((), address) = SockAddr::filled_by(|address, len| {
+        // SAFETY: `address` has room for the length that `len` points to.
+        check(unsafe { libc::getsockname(fd.as_raw_fd(), address, len) }).map(drop)
+    })?;
+    Ok(address)
+}
+
+/// The address of the socket's peer. Corresponds to getpeername(2).
+pub(crate) fn peer_address(fd: BorrowedFd<'_>) -> io::Result<Option<Address>> {
+    let ((), address) = SockAddr::filled_by(|address, len| {
+        // SAFETY: `address` has room for the length that `len` points to.
+        check(unsafe { libc::getpeername(fd.as_raw_fd(), address, len) }).map(drop)
+    })?;
+    Ok(address)
+}
+
+/// Closes a descriptor. Corresponds to close(2). This is the one call here that can wait: if the socket [`lingers`], or if the
+/// descriptor is no socket. The descriptor is gone whatever the result, so EINTR counts as closed.
+pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
+    // SAFETY: the descriptor was ours alone and is given up here.
+    match check(unsafe { libc::close(fd.into_raw_fd()) }) {
+        Err(error) if error.raw_os_error() == Some(libc::EINTR) => Ok(()),
+        result => result.map(drop),
+    }
+}
+
+/// Makes close(2) reset a TCP connection: SO_LINGER, on with 0 seconds.
+pub(crate) fn set_linger_zero(fd: BorrowedFd<'_>) -> io::Result<()> {
+    SockRef::from(&fd).set_linger(Some(Duration::ZERO))
+}
+
+/// Whether [`close`] may wait for queued data: SO_LINGER is on with more than 0 seconds.
+pub(crate) fn lingers(fd: BorrowedFd<'_>) -> bool {
+    matches!(SockRef::from(&fd).linger(), Ok(Some(time)) if time > Duration::ZERO)
+}
+
+/// Takes the socket's pending error, which clears it. Corresponds to SO_ERROR.
+pub(crate) fn take_error(fd: BorrowedFd<'_>) -> io::Result<Option<io::Error>> {
+    SockRef::from(&fd).take_error()
+}
+
+/// How long a receive or accept shall wait: SO_RCVTIMEO; `None` if without limit.
+pub(crate) fn receive_timeout(fd: BorrowedFd<'_>) -> Option<Duration> {
+    SockRef::from(&fd).read_timeout().ok().flatten()
+}
+
+/// How long a send or connect shall wait: SO_SNDTIMEO; `None` if without limit.
+pub(crate) fn send_timeout(fd: BorrowedFd<'_>) -> Option<Duration> {
+    SockRef::from(&fd).write_timeout().ok().flatten()
+}
+
+/// How many bytes there must be for a receive on a stream to end its wait: SO_RCVLOWAT; 1 if the kernel does not tell.
+pub(crate) fn receive_low_water(fd: BorrowedFd<'_>) -> usize {
+    integer_option(fd, libc::SOL_SOCKET, libc::SO_RCVLOWAT)
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .unwrap_or(1)
+}
+
+/// Reads an option that is an int. Corresponds to getsockopt(2).
+fn integer_option(fd: BorrowedFd<'_>, level: c_int, name: c_int) -> io::Result<c_int> {
+    let mut value: c_int = 0;
+    let mut len = size_of::<c_int>()
+        .try_into()
+        .expect("an int has fewer bytes than any integer can count");
+    // SAFETY: `value` is writable for `len` bytes, and any bits are a valid int.
+    check(unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            level,
+            name,
+            (&raw mut value).cast(),
+            &raw mut len,
+        )
+    })?;
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests;
