@@ -1,0 +1,94 @@
+//! Which named options this host's kernel knows, as found by asking it.
+
+use std::os::fd::AsFd;
+
+use libc::{
+    AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX, AF_VSOCK, IPPROTO_ICMP, IPPROTO_ICMPV6,
+    IPPROTO_MPTCP, IPPROTO_UDPLITE, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM,
+};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::{OptionError, get, row::Row, uapi};
+
+/// Whether this host's kernel knows an option: reading it on a socket of its level did not end in ENOPROTOOPT. One that can only
+/// be set counts as known. One whose sockets the daemon may not create does not.
+///
+/// Creates up to three sockets each time.
+pub(crate) fn supported(row: &Row) -> bool {
+    !row.readable()
+        || homes(row.level).iter().any(|home| {
+            let Ok(socket) = home.socket() else {
+                return false;
+            };
+            match get(socket.as_fd(), row, None) {
+                Ok(_) => true,
+                Err(OptionError::Kernel(error)) => error.raw_os_error() != Some(libc::ENOPROTOOPT),
+                Err(OptionError::Invalid(_)) => false,
+            }
+        })
+}
+
+/// A kind of socket, as socket(2) takes it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Home {
+    domain: i32,
+    kind: i32,
+    protocol: i32,
+}
+
+impl Home {
+    pub(super) fn socket(self) -> std::io::Result<Socket> {
+        let protocol = Some(Protocol::from(self.protocol));
+        Socket::new(Domain::from(self.domain), Type::from(self.kind), protocol)
+    }
+}
+
+/// Sockets that between them have all options of a level.
+pub(super) fn homes(level: i32) -> &'static [Home] {
+    const fn home(domain: i32, kind: i32, protocol: i32) -> Home {
+        Home {
+            domain,
+            kind,
+            protocol,
+        }
+    }
+    match level {
+        uapi::SOL_SOCKET => {
+            &const {
+                [
+                    home(AF_INET, SOCK_STREAM, 0),
+                    home(AF_UNIX, SOCK_STREAM, 0),
+                    home(AF_INET, SOCK_DGRAM, 0),
+                ]
+            }
+        }
+        uapi::SOL_IP => {
+            &const {
+                [
+                    home(AF_INET, SOCK_STREAM, 0),
+                    home(AF_INET, SOCK_DGRAM, 0),
+                    home(AF_INET, SOCK_RAW, IPPROTO_ICMP),
+                ]
+            }
+        }
+        uapi::SOL_IPV6 => {
+            &const {
+                [
+                    home(AF_INET6, SOCK_STREAM, 0),
+                    home(AF_INET6, SOCK_DGRAM, 0),
+                    home(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6),
+                ]
+            }
+        }
+        uapi::SOL_TCP | uapi::SOL_TLS => &const { [home(AF_INET, SOCK_STREAM, 0)] },
+        uapi::SOL_UDP => &const { [home(AF_INET, SOCK_DGRAM, 0), home(AF_INET6, SOCK_DGRAM, 0)] },
+        uapi::SOL_UDPLITE => &const { [home(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE)] },
+        uapi::SOL_RAW => &const { [home(AF_INET, SOCK_RAW, IPPROTO_ICMP)] },
+        uapi::SOL_ICMPV6 => &const { [home(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6)] },
+        uapi::SOL_MPTCP => &const { [home(AF_INET, SOCK_STREAM, IPPROTO_MPTCP)] },
+        uapi::AF_VSOCK => &const { [home(AF_VSOCK, SOCK_STREAM, 0)] },
+        uapi::SOL_NETLINK => &const { [home(AF_NETLINK, SOCK_RAW, 0)] },
+        uapi::SOL_PACKET => &const { [home(AF_PACKET, SOCK_RAW, 0)] },
+        _ => &[],
+    }
+}
