@@ -7,7 +7,7 @@ use tokio::{io::DuplexStream, task::JoinHandle};
 use crate::{
     config::Config,
     listener::{Listener, memory::Connector},
-    server,
+    server::Server,
     shutdown::Shutdown,
 };
 
@@ -35,15 +35,13 @@ pub struct Embedded {
 /// Starts a daemon in this process with the default limits. Its tasks belong to the runtime that this is called in.
 ///
 /// # Panics
-/// Outside a tokio runtime.
+/// Outside a tokio runtime, or if the process can open no more descriptors.
 pub fn embedded() -> Embedded {
     let (listener, connector) = Listener::memory();
     let shutdown = Shutdown::new();
-    let server = tokio::spawn(server::run(
-        Config::embedded(),
-        vec![listener],
-        shutdown.clone(),
-    ));
+    let server = Server::new(Config::embedded(), vec![listener])
+        .expect("the kernel has an epoll instance to give, as it had for the runtime");
+    let server = tokio::spawn(server.run(shutdown.clone()));
     Embedded {
         connector,
         shutdown,

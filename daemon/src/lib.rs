@@ -3,13 +3,17 @@
 pub mod config;
 mod door;
 mod embedded;
-mod engine_contract;
+mod engine;
+mod error;
 mod host;
 pub mod listener;
 pub mod log;
+mod operation;
 pub mod server;
 pub mod shutdown;
+mod socket;
 mod sys;
+mod table;
 
 pub use embedded::{Embedded, embedded};
 

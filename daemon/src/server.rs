@@ -2,7 +2,7 @@
 //!
 //! Tasks: one accept loop per listener and one per connection, all on one tracker that [`Server::run`] waits for.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use farsock_proto::v1::host_service_server::HostServiceServer;
 use tokio::sync::Semaphore;
@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use crate::{
     config::Config,
     door::{self, host::HostDoor},
-    engine_contract::{Engine, EngineLimits},
+    engine::{Engine, EngineLimits},
     listener::{ListenAddress, ListenError, Listener, accept, connection::Connections},
     shutdown::Shutdown,
 };
@@ -36,12 +36,17 @@ const HEALTH_SERVICES: [&str; 3] = [
 #[derive(Debug)]
 pub struct Server {
     config: Config,
+    engine: Arc<Engine>,
     listeners: Vec<Listener>,
 }
 
 /// Serves at the listeners until `shutdown`, then closes every socket.
-pub async fn run(config: Config, listeners: Vec<Listener>, shutdown: Shutdown) {
-    Server { config, listeners }.run(shutdown).await;
+///
+/// # Errors
+/// The kernel gives no epoll instance; then nothing is served.
+pub async fn run(config: Config, listeners: Vec<Listener>, shutdown: Shutdown) -> io::Result<()> {
+    Server::new(config, listeners)?.run(shutdown).await;
+    Ok(())
 }
 
 impl Server {
@@ -62,7 +67,19 @@ impl Server {
             info!("listening on {listener}");
             listeners.push(listener);
         }
-        Ok(Self { config, listeners })
+        Self::new(config, listeners).map_err(ListenError::Engine)
+    }
+
+    pub(crate) fn new(config: Config, listeners: Vec<Listener>) -> io::Result<Self> {
+        let engine = Engine::new(EngineLimits {
+            max_handles: config.max_handles,
+            max_waiting: config.max_waiting,
+        })?;
+        Ok(Self {
+            config,
+            engine,
+            listeners,
+        })
     }
 
     /// Where clients reach it, with the ports that the kernel chose.
@@ -76,10 +93,7 @@ impl Server {
 
     /// Serves until `shutdown`, then closes every socket.
     pub async fn run(self, shutdown: Shutdown) {
-        let engine = Engine::new(EngineLimits {
-            max_handles: self.config.max_handles,
-            max_waiting: self.config.max_waiting,
-        });
+        let engine = Arc::clone(&self.engine);
         let mut health = HealthReporter::new();
         report(&health, ServingStatus::Serving).await;
         let routes = routes(&engine, &self.config, &health, &shutdown);
@@ -138,6 +152,9 @@ fn routes(
     let health = tonic_health::server::HealthService::from_health_reporter(health.clone());
     let mut routes = RoutesBuilder::default();
     routes
+        .add_service(
+            door::socket_service(Arc::clone(engine)).max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
         .add_service(HostServiceServer::new(host).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(tonic_health::pb::health_server::HealthServer::new(health))
         .add_service(door::reflection::v1())

@@ -12,11 +12,13 @@ use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::{
-    engine_contract::{Engine, MAX_MESSAGES, MAX_PAYLOAD_BYTES},
+    engine::Engine,
     host::{ResolveError, Resolver, SocketProbe},
+    operation::{MAX_MESSAGES, MAX_PAYLOAD},
     shutdown::Shutdown,
     sys::{
         host::{self, Interface, Support},
+        option,
         process::{self, Capabilities, Capability},
         resolve::{self, Entry, ErrorKind, GetaddrinfoError, Query},
     },
@@ -76,8 +78,8 @@ impl HostService for HostDoor {
             limits: Some(v1::Limits {
                 max_handles: count(self.max_handles),
                 open_handles: count(self.engine.open_handles()),
-                max_payload_bytes: MAX_PAYLOAD_BYTES,
-                max_messages: MAX_MESSAGES,
+                max_payload_bytes: count(MAX_PAYLOAD),
+                max_messages: count(MAX_MESSAGES).try_into().unwrap_or(u32::MAX),
             }),
             sockets: self.sockets.get().await.iter().map(support).collect(),
             options: options(),
@@ -132,9 +134,19 @@ impl HostService for HostDoor {
     }
 }
 
-/// Every named option.
+/// Every named option, and what this host's kernel does with it.
 fn options() -> Vec<v1::OptionSupport> {
-    Vec::new()
+    option::all()
+        .map(|(name, row)| v1::OptionSupport {
+            option: name.into(),
+            name: row.name.to_owned(),
+            level: row.level_name.to_owned(),
+            kind: row.kind().into(),
+            settable: row.settable(),
+            readable: row.readable(),
+            supported: option::supported(row),
+        })
+        .collect()
 }
 
 fn privileges(granted: Capabilities) -> Vec<v1::PrivilegeSupport> {

@@ -1,4 +1,11 @@
-//! The doors: they check, convert, execute and convert back.
+//! The doors: where requests come in. A door checks and converts a request, executes the operation, and converts its answer back.
+//!
+//! Nothing below this module names tonic or prost.
 
 pub(crate) mod host;
 pub(crate) mod reflection;
+mod status;
+mod unary;
+mod verb;
+
+pub(crate) use unary::socket_service;

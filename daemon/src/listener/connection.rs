@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 
 use super::{Stream, deadline, preface};
-use crate::{engine_contract::Owner, shutdown::Shutdown};
+use crate::{engine::Owner, shutdown::Shutdown};
 
 /// How long a connection may take to send its preface, 24 bytes.
 const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -62,7 +62,7 @@ impl Connections {
         let calls = Calls(TaskTracker::new());
         let routes = self.routes.clone();
         let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
-            request.extensions_mut().insert(owner.clone());
+            request.extensions_mut().insert(owner);
             deadline::call(routes.clone(), request)
         });
         let mut connection =

@@ -24,7 +24,7 @@ use tokio::{
 
 pub use address::{ListenAddress, ListenAddressError};
 
-use crate::engine_contract::Owner;
+use crate::engine::Owner;
 
 /// How many connections may wait for accept(2).
 const BACKLOG: u32 = 1024;
@@ -104,6 +104,9 @@ pub enum ListenError {
         /// Its owner.
         uid: u32,
     },
+    /// The kernel gives no epoll instance to wait for sockets with.
+    #[error("cannot wait for sockets: {0}")]
+    Engine(io::Error),
     /// The system said no.
     #[error("cannot listen at {address}: {doing}: {source}")]
     Io {

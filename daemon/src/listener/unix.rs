@@ -15,7 +15,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixListener;
 
 use super::{Arrival, BACKLOG, ListenAddress, ListenError, Peer};
-use crate::{engine_contract::Owner, sys::process};
+use crate::{engine::Owner, sys::process};
 
 /// The socket's mode: the kernel asks for write permission to connect.
 const SOCKET_MODE: u32 = 0o600;

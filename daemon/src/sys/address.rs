@@ -140,11 +140,6 @@ impl SockAddr {
         self.len
     }
 
-    /// The sockaddr with zeros behind it, as structures such as group_req hold it.
-    pub(crate) fn storage(&self) -> &sockaddr_storage {
-        &self.storage
-    }
-
     /// The sockaddr's bytes.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         // SAFETY: `storage` is initialised throughout and `len` within it, by the invariants of both.

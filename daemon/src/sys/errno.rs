@@ -1,9 +1,6 @@
 //! Errors of system calls: from a call's result, and from numbers to names and descriptions.
 
-use std::{
-    ffi::{CStr, c_char, c_int},
-    io,
-};
+use std::{ffi::c_int, io};
 
 /// Defines the table of names from the names alone, so that a number cannot stand beside the wrong one.
 macro_rules! names {
@@ -38,17 +35,6 @@ names! {
     ERFKILL EHWPOISON
 }
 
-/// What an errno means, such as "Connection refused", in the C locale's words. Corresponds to strerror_r(3).
-pub(crate) fn strerror(errno: i32) -> String {
-    let mut text: [c_char; 128] = [0; 128];
-    // SAFETY: `text` is writable for the length given, and strerror_r always ends what it writes with NUL. A number that it does
-    // not know gives "Unknown error N" besides an error, which is why the result does not matter.
-    unsafe { libc::strerror_r(errno, text.as_mut_ptr(), text.len() - 1) };
-    // SAFETY: the last byte was out of strerror_r's reach, so there is a NUL within `text`.
-    let text = unsafe { CStr::from_ptr(text.as_ptr()) };
-    text.to_string_lossy().into_owned()
-}
-
 /// The result of a system call that tells its failure by -1 and errno.
 pub(super) fn check(result: c_int) -> io::Result<c_int> {
     if result == -1 {
@@ -61,6 +47,19 @@ pub(super) fn check(result: c_int) -> io::Result<c_int> {
 /// [`check`] for a call that returns a length.
 pub(super) fn check_length(result: libc::ssize_t) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// EAGAIN: there is nothing yet.
+pub(crate) fn again() -> io::Error {
+    io::Error::from_raw_os_error(libc::EAGAIN)
+}
+
+/// Whether a connection is on its way: EINPROGRESS, or EALREADY when asked again.
+pub(crate) fn is_connecting(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EINPROGRESS | libc::EALREADY)
+    )
 }
 
 #[cfg(test)]
@@ -82,11 +81,5 @@ mod tests {
         for &(number, name) in NAMED {
             assert_eq!(errno_name(number), Some(name));
         }
-    }
-
-    #[test]
-    fn an_errno_is_described_as_strerror_does() {
-        assert_eq!(strerror(libc::ECONNREFUSED), "Connection refused");
-        assert!(strerror(9999).contains("9999"));
     }
 }

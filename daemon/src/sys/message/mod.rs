@@ -5,7 +5,7 @@ mod send;
 
 use std::ffi::c_int;
 
-use farsock_proto::{Violation, message::MessageFlags};
+use farsock_proto::message::MessageFlags;
 
 pub(crate) use super::control::{ReceivedRights, SentRights};
 pub(crate) use receive::{Received, receive, receive_messages};
@@ -20,17 +20,16 @@ pub(crate) enum Framing {
     Message,
 }
 
-/// Refuses flags that a send cannot have here. MSG_ZEROCOPY: the kernel would read the payload after the call, when its memory
-/// serves something else.
-pub(crate) fn check_send_flags(flags: MessageFlags) -> Result<(), Violation> {
-    if kernel_flags(flags) & libc::MSG_ZEROCOPY == 0 {
-        Ok(())
-    } else {
-        Err(Violation::new(
-            "raw_flags",
-            "MSG_ZEROCOPY is not possible: the payload does not outlive the call",
-        ))
-    }
+/// The same flags, those that have a name moved to it from the raw numbers: whoever asks for one finds it either way.
+pub(crate) fn by_name(flags: MessageFlags) -> MessageFlags {
+    let raw = flags.raw().cast_signed();
+    let named = FLAGS
+        .iter()
+        .filter(|row| raw & row.1 != 0)
+        .fold(flags, |flags, row| flags | row.0);
+    let rest = FLAGS.iter().fold(raw, |rest, row| rest & !row.1);
+    named.without(MessageFlags::from_raw(flags.raw()))
+        | MessageFlags::from_raw(rest.cast_unsigned())
 }
 
 /// The flags with a name, and the kernel's.

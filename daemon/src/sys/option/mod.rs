@@ -68,6 +68,19 @@ pub(crate) fn set(fd: BorrowedFd<'_>, row: &Row, value: &OptionValue) -> Result<
     }
 }
 
+/// The value of an option of kind flag that is not the kernel's to keep: O_NONBLOCK.
+///
+/// # Errors
+/// A violation if `value` is of another kind or unreadable text.
+pub(crate) fn flag(row: &Row, value: &OptionValue) -> Result<bool, Violation> {
+    let parsed = match value {
+        OptionValue::Text(text) => text::parse(row, text)?,
+        value => value.clone(),
+    };
+    encode::encode(row, &parsed)?;
+    Ok(parsed == OptionValue::Flag(true))
+}
+
 /// Reads a named option. Corresponds to getsockopt(2), which is asked even where the table says that it would not.
 ///
 /// `length` is the room for a value of kind raw in bytes, 0-65,536, by default 1,024; for other kinds it means nothing.

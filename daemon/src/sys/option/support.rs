@@ -15,7 +15,8 @@ use super::{OptionError, get, row::Row, uapi};
 ///
 /// Creates up to three sockets each time.
 pub(crate) fn supported(row: &Row) -> bool {
-    !row.readable()
+    row.level == uapi::FCNTL
+        || !row.readable()
         || homes(row.level).iter().any(|home| {
             let Ok(socket) = home.socket() else {
                 return false;

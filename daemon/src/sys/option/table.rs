@@ -269,6 +269,8 @@ pub(super) static TABLE: &[Row] = &[
     row!(SOL_PACKET, PACKET_QDISC_BYPASS, Flag, GetSet),
     row!(SOL_PACKET, PACKET_IGNORE_OUTGOING, Flag, GetSet),
     row!(SOL_PACKET, PACKET_COPY_THRESH, Int, GetSet),
+    // Kept by the handle, not the kernel: the descriptor itself is always non-blocking.
+    row!(FCNTL, O_NONBLOCK, Flag, GetSet),
 ];
 
 #[cfg(test)]

@@ -2,6 +2,9 @@
 
 pub(super) use libc::*;
 
+/// Not a level of setsockopt(2): the option is one of fcntl(2).
+pub(super) const FCNTL: c_int = -1;
+
 // asm-generic/socket.h; the architectures that number SO_* otherwise (alpha, mips, parisc, sparc) have libc's numbers for the
 // older ones and differ here.
 pub(super) const SO_RCVPRIORITY: c_int = 82;

@@ -100,7 +100,7 @@ fn the_kernels_refusals_come_through_as_they_are() -> io::Result<()> {
 fn a_tcp_connection_goes_through_its_states() -> io::Result<()> {
     let (listening, address) = listener()?;
     assert_eq!(state(listening.as_fd()), State::Listen);
-    assert!(is_listening(listening.as_fd()));
+    assert!(super::info::is_listening(listening.as_fd()));
     assert_eq!(receive_queue(listening.as_fd()), Some(0));
     assert_eq!(send_queue(listening.as_fd()), Some(7));
     assert_eq!(errno(accept(listening.as_fd())), Some(libc::EAGAIN));

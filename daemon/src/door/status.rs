@@ -1,0 +1,150 @@
+//! The one place that maps errors to gRPC: see the table in ARCHITECTURE.md.
+//!
+//! tonic's own `From<io::Error> for Status` loses the errno and makes UNAVAILABLE of a refused connection, which clients then retry by
+//! themselves. Never let an `io::Error` reach a door by `?`.
+
+use std::collections::HashMap;
+
+use farsock_proto::{
+    Violation,
+    reason::{DAEMON_DOMAIN, ERRNO_DOMAIN, Reason, metadata},
+};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::{
+    error::{Call, Error},
+    sys::errno,
+};
+
+/// The status that says `error` to a client.
+pub(crate) fn status(error: &Error) -> Status {
+    let message = error.to_string();
+    match error {
+        Error::Kernel { call, source } => kernel(&message, call, source),
+        Error::Invalid(violation) => invalid(violation),
+        Error::HandleNotFound(handle) => daemon(
+            Code::NotFound,
+            Reason::HandleNotFound,
+            message,
+            Some(handle.0),
+        ),
+        Error::HandleClosed(handle) => {
+            daemon(Code::Aborted, Reason::HandleClosed, message, Some(handle.0))
+        }
+        Error::TimedOut(call) => daemon(
+            Code::DeadlineExceeded,
+            Reason::TimedOut,
+            message,
+            call.handle.map(|handle| handle.0),
+        ),
+        Error::QuotaExceeded { .. } => daemon(
+            Code::ResourceExhausted,
+            Reason::QuotaExceeded,
+            message,
+            None,
+        ),
+        Error::Draining => daemon(Code::Unavailable, Reason::Draining, message, None),
+    }
+}
+
+/// A malformed request: INVALID_ARGUMENT, naming the field.
+pub(crate) fn invalid(violation: &Violation) -> Status {
+    let mut details = ErrorDetails::with_bad_request_violation(
+        violation.field.clone(),
+        violation.description.clone(),
+    );
+    details.set_error_info(
+        Reason::InvalidRequest.as_str(),
+        DAEMON_DOMAIN,
+        HashMap::new(),
+    );
+    Status::with_error_details(Code::InvalidArgument, violation.to_string(), details)
+}
+
+/// A refusal of the daemon's own.
+pub(crate) fn daemon(code: Code, reason: Reason, message: String, handle: Option<u64>) -> Status {
+    let metadata = handle.map(|handle| (metadata::HANDLE.to_owned(), handle.to_string()));
+    let details =
+        ErrorDetails::with_error_info(reason.as_str(), DAEMON_DOMAIN, HashMap::from_iter(metadata));
+    Status::with_error_details(code, message, details)
+}
+
+/// The kernel's answer.
+fn kernel(message: &str, call: &Call, source: &std::io::Error) -> Status {
+    let number = source.raw_os_error().unwrap_or_default();
+    let name = errno::errno_name(number).unwrap_or("EUNKNOWN");
+    let mut metadata = HashMap::from([
+        (metadata::ERRNO.to_owned(), number.to_string()),
+        (metadata::SYSCALL.to_owned(), call.syscall.to_owned()),
+    ]);
+    if let Some(handle) = call.handle {
+        metadata.insert(metadata::HANDLE.to_owned(), handle.to_string());
+    }
+    let details = ErrorDetails::with_error_info(name, ERRNO_DOMAIN, metadata);
+    Status::with_error_details(code(name), message, details)
+}
+
+/// The gRPC code of an errno. UNAVAILABLE is not among them: it is the daemon's alone.
+fn code(errno_name: &str) -> Code {
+    match errno_name {
+        "EINVAL" | "EAFNOSUPPORT" | "EPROTONOSUPPORT" | "ESOCKTNOSUPPORT" | "EPROTOTYPE"
+        | "ENOPROTOOPT" | "EOPNOTSUPP" | "EDESTADDRREQ" | "EMSGSIZE" | "ENAMETOOLONG"
+        | "EADDRNOTAVAIL" => Code::InvalidArgument,
+        "EACCES" | "EPERM" => Code::PermissionDenied,
+        "EMFILE" | "ENFILE" | "ENOBUFS" | "ENOMEM" => Code::ResourceExhausted,
+        "EAGAIN" | "EINPROGRESS" | "EALREADY" | "EINTR" => Code::Aborted,
+        "ENOENT" | "ENODEV" | "ENXIO" => Code::NotFound,
+        _ => Code::FailedPrecondition,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::table::Handle;
+
+    fn of_errno(errno: i32) -> Status {
+        let call = Call::on("connect", Handle(3)).with("127.0.0.1:9");
+        status(&call.failed(io::Error::from_raw_os_error(errno)))
+    }
+
+    #[test]
+    fn a_kernel_error_carries_its_errno_and_what_was_tried_on_what() {
+        let status = of_errno(libc_errno::ECONNREFUSED);
+        assert_eq!(status.code(), Code::FailedPrecondition);
+        assert_eq!(
+            status.message(),
+            "connect 127.0.0.1:9 on handle 3: Connection refused"
+        );
+        let info = status.get_details_error_info().expect("error info");
+        assert_eq!(info.domain, "errno.farsock");
+        assert_eq!(info.reason, "ECONNREFUSED");
+        assert_eq!(info.metadata["errno"], "111");
+        assert_eq!(info.metadata["syscall"], "connect");
+        assert_eq!(info.metadata["handle"], "3");
+    }
+
+    #[test]
+    fn no_errno_becomes_unavailable_which_clients_retry_by_themselves() {
+        for errno in 1..=133 {
+            assert_ne!(of_errno(errno).code(), Code::Unavailable, "errno {errno}");
+        }
+    }
+
+    #[test]
+    fn a_violation_names_its_field() {
+        let status = invalid(&Violation::new("address.ip.port", "65536 is over 65535"));
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert_eq!(status.message(), "address.ip.port: 65536 is over 65535");
+        let details = status.get_details_bad_request().expect("bad request");
+        assert_eq!(details.field_violations[0].field, "address.ip.port");
+    }
+
+    /// Linux numbers, the same on every architecture that Rust's std supports but MIPS and SPARC.
+    mod libc_errno {
+        pub(super) const ECONNREFUSED: i32 = 111;
+    }
+}

@@ -1,0 +1,198 @@
+//! The engine: everything that an operation needs, in one place. Doors hold it, operations run on it.
+//!
+//! Tasks: the reactor's one task lives as long as the engine (its handle aborts it on drop; it holds no result). Closing tasks are
+//! tracked in `closing` and awaited by [`Engine::close_all`]; ending one early would only lose the wait for close(2).
+
+use std::{
+    io,
+    os::fd::AsFd,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::SystemTime,
+};
+
+use tokio::{sync::Notify, task::JoinHandle};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    error::{Error, Result},
+    socket::{Ended, Reactor, Socket},
+    sys,
+    table::Table,
+};
+
+/// Whom a connection, and so a handle, belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Owner {
+    /// A user of this host, known by SO_PEERCRED on the unix listener.
+    Uid(u32),
+    /// Whoever reaches a TCP listener: it knows no identities yet.
+    Tcp,
+    /// The program that embeds the daemon.
+    Embedded,
+}
+
+/// What the engine will not go beyond.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EngineLimits {
+    /// How many handles there may be at once.
+    pub(crate) max_handles: usize,
+    /// How many operations may wait at once.
+    pub(crate) max_waiting: usize,
+}
+
+/// Owns the sockets and runs operations on them.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) table: Table,
+    pub(crate) reactor: Arc<Reactor>,
+    pub(crate) closing: TaskTracker,
+    limits: EngineLimits,
+    instance_id: String,
+    start_time: SystemTime,
+    draining: AtomicBool,
+    /// Operations under way; `idle` is told when it falls to zero.
+    running: AtomicUsize,
+    idle: Notify,
+    waiting: AtomicUsize,
+}
+
+impl Engine {
+    /// A new engine; call it within a tokio runtime.
+    ///
+    /// # Errors
+    /// If the kernel gives no epoll descriptor or no random bytes.
+    pub(crate) fn new(limits: EngineLimits) -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            table: Table::new(limits.max_handles),
+            reactor: Reactor::start()?,
+            closing: TaskTracker::new(),
+            limits,
+            instance_id: sys::random::hex_id()?,
+            start_time: SystemTime::now(),
+            draining: AtomicBool::new(false),
+            running: AtomicUsize::new(0),
+            idle: Notify::new(),
+            waiting: AtomicUsize::new(0),
+        }))
+    }
+
+    /// 32 hexadecimal digits that no other engine has.
+    pub(crate) fn instance_id(&self) -> &str {
+        &self.instance_id
+    }
+
+    /// When the engine came to be.
+    pub(crate) fn start_time(&self) -> SystemTime {
+        self.start_time
+    }
+
+    /// How many handles there are, of all owners.
+    pub(crate) fn open_handles(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Refuses new operations, and ends those that wait, with DRAINING.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+        for socket in self.table.all() {
+            socket.end(Ended::Draining);
+        }
+    }
+
+    /// Returns when no operation is under way.
+    pub(crate) async fn idle(&self) {
+        loop {
+            let mut told = std::pin::pin!(self.idle.notified());
+            // Listens before it looks, so that the last operation's end in between is heard.
+            told.as_mut().enable();
+            if self.running.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            told.await;
+        }
+    }
+
+    /// Closes every socket, and returns when the kernel has closed them all.
+    pub(crate) async fn close_all(&self) {
+        for socket in self.table.remove_all() {
+            // Nobody waits for this one's answer; the tracker waits for its end.
+            drop(self.close(socket));
+        }
+        self.closing.close();
+        self.closing.wait().await;
+    }
+
+    /// Lets an operation in, unless the daemon is shutting down.
+    pub(crate) fn admit(&self) -> Result<Admission<'_>> {
+        // Counted before the look at `draining`: either this sees it, or `idle` sees the count.
+        self.running.fetch_add(1, Ordering::SeqCst);
+        let admission = Admission { engine: self };
+        if self.draining.load(Ordering::SeqCst) {
+            return Err(Error::Draining);
+        }
+        Ok(admission)
+    }
+
+    /// Counts an operation that begins to wait.
+    pub(crate) fn begin_wait(&self) -> Result<Waiting<'_>> {
+        self.waiting
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
+                (waiting < self.limits.max_waiting).then_some(waiting + 1)
+            })
+            .map_err(|_full| Error::QuotaExceeded {
+                limit: self.limits.max_waiting,
+                what: "waiting operations",
+            })?;
+        Ok(Waiting { engine: self })
+    }
+
+    /// Closes a socket that has left the table: ends what waits on it, and closes the descriptor when the last operation has let go
+    /// of it. The returned task ends with close(2)'s answer; nobody need wait for it.
+    pub(crate) fn close(&self, socket: Arc<Socket>) -> JoinHandle<io::Result<()>> {
+        let descriptor = socket.bequeath();
+        socket.end(Ended::Closed);
+        drop(socket);
+        self.closing.spawn(async move {
+            let fd = descriptor
+                .await
+                .map_err(|_gone| io::Error::from(io::ErrorKind::NotFound))?;
+            if sys::socket::lingers(fd.as_fd()) {
+                // With SO_LINGER, close(2) blocks even on a non-blocking descriptor.
+                tokio::task::spawn_blocking(move || sys::socket::close(fd))
+                    .await
+                    .map_err(io::Error::other)?
+            } else {
+                sys::socket::close(fd)
+            }
+        })
+    }
+}
+
+/// An operation under way.
+#[derive(Debug)]
+pub(crate) struct Admission<'a> {
+    engine: &'a Engine,
+}
+
+impl Drop for Admission<'_> {
+    fn drop(&mut self) {
+        if self.engine.running.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.engine.idle.notify_waiters();
+        }
+    }
+}
+
+/// An operation that waits.
+#[derive(Debug)]
+pub(crate) struct Waiting<'a> {
+    engine: &'a Engine,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.engine.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}

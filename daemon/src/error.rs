@@ -1,0 +1,119 @@
+//! Why an operation failed: the kernel said no, or the daemon did. Knows nothing of gRPC.
+
+use std::{fmt, io};
+
+use farsock_proto::Violation;
+
+use crate::table::Handle;
+
+/// The result of an operation.
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+/// Why an operation failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The kernel's answer.
+    #[error("{call}: {}", strip_os_error(source))]
+    Kernel {
+        /// What was asked of it.
+        call: Call,
+        /// What it said.
+        source: io::Error,
+    },
+    /// The request breaks a rule of the API.
+    #[error("{0}")]
+    Invalid(#[from] Violation),
+    /// The caller has no such handle.
+    #[error("handle {0} does not exist: it was never given out, was closed, or is not yours")]
+    HandleNotFound(Handle),
+    /// The handle was closed while the operation waited.
+    #[error("handle {0} was closed while the operation waited")]
+    HandleClosed(Handle),
+    /// The request's own time limit was over.
+    #[error("{0}: the request's timeout was over; nothing was taken from the socket")]
+    TimedOut(Call),
+    /// One of the daemon's limits is reached.
+    #[error("the daemon's limit of {limit} {what} is reached")]
+    QuotaExceeded {
+        /// How many there may be.
+        limit: usize,
+        /// Of what.
+        what: &'static str,
+    },
+    /// The daemon is shutting down.
+    #[error("the daemon is shutting down")]
+    Draining,
+}
+
+impl Error {
+    /// The same error, seen from the message that holds the failing one in its field `outer`.
+    pub(crate) fn within(self, outer: &str) -> Self {
+        match self {
+            Self::Invalid(violation) => Self::Invalid(violation.within(outer)),
+            other => other,
+        }
+    }
+}
+
+/// What was asked of the kernel, and on what.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    /// The system call.
+    pub(crate) syscall: &'static str,
+    /// The handle it was called on, if there was one already.
+    pub(crate) handle: Option<Handle>,
+    /// What else tells one call from another, such as the address.
+    pub(crate) argument: Option<String>,
+}
+
+impl Call {
+    /// A call on no handle.
+    pub(crate) fn new(syscall: &'static str) -> Self {
+        Self {
+            syscall,
+            handle: None,
+            argument: None,
+        }
+    }
+
+    /// A call on `handle`.
+    pub(crate) fn on(syscall: &'static str, handle: Handle) -> Self {
+        Self {
+            handle: Some(handle),
+            ..Self::new(syscall)
+        }
+    }
+
+    /// The same call, with what it was asked to do.
+    pub(crate) fn with(mut self, argument: impl fmt::Display) -> Self {
+        self.argument = Some(argument.to_string());
+        self
+    }
+
+    /// The kernel's answer to this call.
+    pub(crate) fn failed(self, source: io::Error) -> Error {
+        Error::Kernel { call: self, source }
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.syscall)?;
+        if let Some(argument) = &self.argument {
+            write!(f, " {argument}")?;
+        }
+        if let Some(handle) = self.handle {
+            write!(f, " on handle {handle}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The error's text without Rust's " (os error 111)", as strerror(3) puts it.
+fn strip_os_error(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}

@@ -1,0 +1,69 @@
+//! Accept: accept4(2).
+
+use std::{
+    os::fd::AsFd,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use farsock_proto::address::Address;
+
+use super::{Context, Operation};
+use crate::{
+    error::{Call, Result},
+    socket::{Fault, Patience, Socket},
+    sys,
+    table::Handle,
+};
+
+/// Takes the next connection from a listening socket's queue.
+#[derive(Debug)]
+pub(crate) struct Accept {
+    pub(crate) handle: Handle,
+    pub(crate) nonblocking: bool,
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) handle: Handle,
+    pub(crate) peer: Option<Address>,
+}
+
+impl Operation for Accept {
+    const VERB: &'static str = "Accept";
+    type Output = Accepted;
+
+    fn handle(&self) -> Option<Handle> {
+        Some(self.handle)
+    }
+
+    async fn execute(self, context: &Context) -> Result<Accepted> {
+        let patience = Patience::new(self.timeout);
+        let engine = &context.engine;
+        let listener = context.socket(self.handle)?;
+        listener
+            .accept(engine, &patience, |fd| {
+                // Room comes first: once the kernel has given the connection away it must be kept.
+                let room = engine.table.reserve().map_err(Fault::Refused)?;
+                let (fd, peer) = sys::socket::accept(fd)?;
+                let kind = sys::socket::kind(fd.as_fd())?;
+                let socket: Arc<Socket> = room.insert(|handle| {
+                    Socket::new(engine, handle, context.owner, fd, kind, self.nonblocking)
+                });
+                // It inherits the listening socket's options.
+                socket.inherit(&listener);
+                listener
+                    .counters
+                    .connections_accepted
+                    .fetch_add(1, Ordering::Relaxed);
+                Ok(Accepted {
+                    handle: socket.handle(),
+                    peer,
+                })
+            })
+            .await
+            .map_err(|fault| fault.on(Call::on("accept", self.handle)))
+    }
+}

@@ -1,0 +1,39 @@
+//! Bind: bind(2), and getsockname(2) for what the kernel chose.
+
+use std::os::fd::AsFd;
+
+use farsock_proto::address::Address;
+
+use super::{Context, Operation};
+use crate::{
+    error::{Call, Result},
+    sys,
+    table::Handle,
+};
+
+/// Gives a socket a local address; answers the address it has then.
+#[derive(Debug)]
+pub(crate) struct Bind {
+    pub(crate) handle: Handle,
+    pub(crate) address: Address,
+}
+
+impl Operation for Bind {
+    const VERB: &'static str = "Bind";
+    type Output = Option<Address>;
+
+    fn handle(&self) -> Option<Handle> {
+        Some(self.handle)
+    }
+
+    async fn execute(self, context: &Context) -> Result<Option<Address>> {
+        let socket = context.socket(self.handle)?;
+        sys::socket::bind(socket.as_fd(), &self.address).map_err(|error| {
+            Call::on("bind", self.handle)
+                .with(&self.address)
+                .failed(error)
+        })?;
+        // Bound is bound: that the name cannot be told (it always can) would not undo it.
+        Ok(sys::socket::local_address(socket.as_fd()).unwrap_or_default())
+    }
+}

@@ -1,0 +1,44 @@
+//! Close: close(2).
+
+use std::{io, os::fd::AsFd};
+
+use super::{Context, Operation};
+use crate::{
+    error::{Call, Result},
+    sys,
+    table::Handle,
+};
+
+/// Closes a socket; answers when the kernel has.
+#[derive(Debug)]
+pub(crate) struct Close {
+    pub(crate) handle: Handle,
+    /// Reset instead of an orderly end.
+    pub(crate) abort: bool,
+}
+
+impl Operation for Close {
+    const VERB: &'static str = "Close";
+    type Output = ();
+
+    fn handle(&self) -> Option<Handle> {
+        Some(self.handle)
+    }
+
+    async fn execute(self, context: &Context) -> Result<()> {
+        let call = || Call::on("close", self.handle);
+        let socket = context.engine.table.remove(self.handle, context.owner)?;
+        if self.abort {
+            // A failure (the socket knows no linger) leaves an ordinary close, which is all there is for it.
+            let _ = sys::socket::set_linger_zero(socket.as_fd());
+        }
+        // From here on the close goes on by itself, whether its caller waits for it or not.
+        context
+            .engine
+            .close(socket)
+            .await
+            .map_err(io::Error::other)
+            .and_then(|closed| closed)
+            .map_err(|error| call().failed(error))
+    }
+}

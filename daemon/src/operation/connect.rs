@@ -1,0 +1,40 @@
+//! Connect: connect(2), and getsockname(2) for what the kernel chose.
+
+use std::{os::fd::AsFd, time::Duration};
+
+use farsock_proto::address::Address;
+
+use super::{Context, Operation};
+use crate::{
+    error::{Call, Result},
+    socket::Patience,
+    sys,
+    table::Handle,
+};
+
+/// Connects a socket; answers the local address it has then.
+#[derive(Debug)]
+pub(crate) struct Connect {
+    pub(crate) handle: Handle,
+    pub(crate) address: Address,
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl Operation for Connect {
+    const VERB: &'static str = "Connect";
+    type Output = Option<Address>;
+
+    fn handle(&self) -> Option<Handle> {
+        Some(self.handle)
+    }
+
+    async fn execute(self, context: &Context) -> Result<Option<Address>> {
+        let patience = Patience::new(self.timeout);
+        let socket = context.socket(self.handle)?;
+        socket
+            .connect(&context.engine, &patience, &self.address)
+            .await
+            .map_err(|fault| fault.on(Call::on("connect", self.handle).with(&self.address)))?;
+        Ok(sys::socket::local_address(socket.as_fd()).unwrap_or_default())
+    }
+}

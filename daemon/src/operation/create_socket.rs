@@ -1,0 +1,61 @@
+//! CreateSocket: socket(2).
+
+use std::os::fd::AsFd;
+
+use farsock_proto::{
+    option::{OptionName, OptionValue},
+    socket::{Domain, Protocol, SocketType},
+};
+
+use super::{Context, Operation, set_option};
+use crate::{
+    error::{Call, Result},
+    socket::Socket,
+    sys,
+    table::Handle,
+};
+
+/// Creates a socket and sets options on it, or does neither.
+#[derive(Debug)]
+pub(crate) struct CreateSocket {
+    pub(crate) domain: Domain,
+    pub(crate) kind: SocketType,
+    pub(crate) protocol: Protocol,
+    pub(crate) nonblocking: bool,
+    pub(crate) options: Vec<(OptionName, OptionValue)>,
+}
+
+impl Operation for CreateSocket {
+    const VERB: &'static str = "CreateSocket";
+    type Output = Handle;
+
+    fn handle(&self) -> Option<Handle> {
+        None
+    }
+
+    async fn execute(self, context: &Context) -> Result<Handle> {
+        let call = || {
+            Call::new("socket").with(format_args!(
+                "{}, {}, {}",
+                self.domain, self.kind, self.protocol
+            ))
+        };
+        let engine = &context.engine;
+        let room = engine.table.reserve()?;
+        let fd = sys::socket::create(self.domain, self.kind, self.protocol)
+            .map_err(|error| call().failed(error))?;
+        let mut nonblocking = self.nonblocking;
+        for (at, (name, value)) in self.options.iter().enumerate() {
+            // An error here drops the descriptor: nothing is left half made.
+            set_option::apply(fd.as_fd(), &mut nonblocking, name, value, None)
+                .map_err(|error| error.within(&format!("options[{at}]")))?;
+        }
+        let kind = sys::socket::kind(fd.as_fd()).map_err(|error| call().failed(error))?;
+        let socket =
+            room.insert(|handle| Socket::new(engine, handle, context.owner, fd, kind, nonblocking));
+        if !self.options.is_empty() {
+            socket.options_changed();
+        }
+        Ok(socket.handle())
+    }
+}

@@ -1,0 +1,51 @@
+//! GetOption: getsockopt(2).
+
+use std::os::fd::AsFd;
+
+use farsock_proto::{
+    option::{OptionName, OptionValue},
+    v1::SocketOption,
+};
+
+use super::{Context, Operation, set_option};
+use crate::{error::Result, sys::option, table::Handle};
+
+/// Room for an option of kind raw, if the request names none.
+const DEFAULT_LENGTH: usize = 1024;
+
+/// Reads a socket option.
+#[derive(Debug)]
+pub(crate) struct GetOption {
+    pub(crate) handle: Handle,
+    pub(crate) name: OptionName,
+    pub(crate) length: Option<usize>,
+}
+
+impl Operation for GetOption {
+    const VERB: &'static str = "GetOption";
+    type Output = OptionValue;
+
+    fn handle(&self) -> Option<Handle> {
+        Some(self.handle)
+    }
+
+    async fn execute(self, context: &Context) -> Result<OptionValue> {
+        let socket = context.socket(self.handle)?;
+        let fd = socket.as_fd();
+        let outcome = match self.name {
+            OptionName::Named(SocketOption::ONonblock) => {
+                return Ok(OptionValue::Flag(socket.is_nonblocking()));
+            }
+            OptionName::Named(named) => option::get(fd, set_option::row(named)?, self.length),
+            OptionName::Raw { level, number } => option::get_raw(
+                fd,
+                level,
+                number,
+                Some(self.length.unwrap_or(DEFAULT_LENGTH)),
+            )
+            .map(OptionValue::Raw),
+        };
+        outcome
+            .map_err(|error| set_option::failed(error, "getsockopt", &self.name, Some(self.handle)))
+    }
+}

@@ -1,0 +1,97 @@
+//! GetSocket: what ss(8) shows of a socket, and more.
+
+use std::{
+    os::fd::AsFd,
+    sync::{Arc, atomic::Ordering},
+    time::SystemTime,
+};
+
+use farsock_proto::{address::Address, option::OptionValue, v1};
+
+use super::{Context, Operation};
+use crate::{
+    error::Result,
+    socket::Socket,
+    sys::{
+        self, option,
+        socket::{Kind, State},
+    },
+    table::Handle,
+};
+
+/// Tells a socket's state.
+#[derive(Debug)]
+pub(crate) struct GetSocket {
+    pub(crate) handle: Handle,
+}
+
+/// What is known of a socket.
+#[derive(Debug)]
+pub(crate) struct SocketReport {
+    pub(crate) handle: Handle,
+    pub(crate) kind: Kind,
+    pub(crate) state: State,
+    pub(crate) local: Option<Address>,
+    pub(crate) peer: Option<Address>,
+    pub(crate) nonblocking: bool,
+    pub(crate) receive_queue: Option<u64>,
+    pub(crate) send_queue: Option<u64>,
+    pub(crate) create_time: SystemTime,
+    pub(crate) bytes_sent: u64,
+    pub(crate) bytes_received: u64,
+    pub(crate) messages_sent: u64,
+    pub(crate) messages_received: u64,
+    pub(crate) connections_accepted: u64,
+    pub(crate) waiting: usize,
+    pub(crate) inode: u64,
+    pub(crate) at_mark: bool,
+    pub(crate) tcp_info: Option<Box<v1::TcpInfo>>,
+}
+
+impl Operation for GetSocket {
+    const VERB: &'static str = "GetSocket";
+    type Output = SocketReport;
+
+    fn handle(&self) -> Option<Handle> {
+        Some(self.handle)
+    }
+
+    async fn execute(self, context: &Context) -> Result<SocketReport> {
+        let socket = context.socket(self.handle)?;
+        let tcp_info = option::find(v1::SocketOption::TcpInfo)
+            .and_then(|row| option::get(socket.as_fd(), row, None).ok());
+        Ok(SocketReport {
+            tcp_info: match tcp_info {
+                Some(OptionValue::TcpInfo(info)) => Some(info),
+                _ => None,
+            },
+            ..report(&socket)
+        })
+    }
+}
+
+/// All but TCP_INFO. What the kernel does not tell of this kind of socket is absent.
+pub(super) fn report(socket: &Arc<Socket>) -> SocketReport {
+    let fd = socket.as_fd();
+    let counters = &socket.counters;
+    SocketReport {
+        handle: socket.handle(),
+        kind: socket.kind(),
+        state: sys::socket::state(fd),
+        local: sys::socket::local_address(fd).unwrap_or_default(),
+        peer: sys::socket::peer_address(fd).unwrap_or_default(),
+        nonblocking: socket.is_nonblocking(),
+        receive_queue: sys::socket::receive_queue(fd),
+        send_queue: sys::socket::send_queue(fd),
+        create_time: socket.create_time(),
+        bytes_sent: counters.bytes_sent.load(Ordering::Relaxed),
+        bytes_received: counters.bytes_received.load(Ordering::Relaxed),
+        messages_sent: counters.messages_sent.load(Ordering::Relaxed),
+        messages_received: counters.messages_received.load(Ordering::Relaxed),
+        connections_accepted: counters.connections_accepted.load(Ordering::Relaxed),
+        waiting: socket.waiting(),
+        inode: sys::socket::inode(fd),
+        at_mark: sys::socket::at_mark(fd),
+        tcp_info: None,
+    }
+}

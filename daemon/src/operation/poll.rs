@@ -1,0 +1,122 @@
+//! Poll: poll(2).
+
+use std::{
+    future::poll_fn,
+    os::fd::AsFd,
+    pin::Pin,
+    sync::Arc,
+    task::Poll as Async,
+    time::{Duration, Instant},
+};
+
+use super::{Context, Operation};
+use crate::{
+    error::{Call, Result},
+    socket::{Fault, Patience, Socket, Wait},
+    sys::{self, socket::Events},
+    table::Handle,
+};
+
+/// Waits until one of several sockets is ready.
+#[derive(Debug)]
+pub(crate) struct Poll {
+    pub(crate) entries: Vec<(Handle, Events)>,
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// A socket that is ready.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    /// Its place among the entries.
+    pub(crate) index: usize,
+    pub(crate) handle: Handle,
+    pub(crate) events: Events,
+}
+
+impl Operation for Poll {
+    const VERB: &'static str = "Poll";
+    type Output = Vec<Ready>;
+
+    fn handle(&self) -> Option<Handle> {
+        None
+    }
+
+    async fn execute(self, context: &Context) -> Result<Vec<Ready>> {
+        let limit = Patience::new(self.timeout).end(None).map(|(at, _)| at);
+        let sockets: Vec<Option<Arc<Socket>>> = self
+            .entries
+            .iter()
+            .map(|(handle, _)| context.socket(*handle).ok())
+            .collect();
+        let mut waiting = None;
+        loop {
+            let ready = self.look(&sockets)?;
+            if !ready.is_empty() || limit.is_some_and(|limit| limit <= Instant::now()) {
+                return Ok(ready);
+            }
+            if waiting.is_none() {
+                waiting = Some(context.engine.begin_wait()?);
+            }
+            let any = self.any_ready(&sockets);
+            let outcome = match limit {
+                Some(limit) => match tokio::time::timeout_at(limit.into(), any).await {
+                    Ok(outcome) => outcome,
+                    Err(_elapsed) => return Ok(Vec::new()),
+                },
+                None => any.await,
+            };
+            outcome?;
+        }
+    }
+}
+
+impl Poll {
+    /// Which are ready now.
+    fn look(&self, sockets: &[Option<Arc<Socket>>]) -> Result<Vec<Ready>> {
+        let existing: Vec<_> = sockets
+            .iter()
+            .zip(&self.entries)
+            .filter_map(|(socket, (_, events))| Some((socket.as_ref()?.as_fd(), *events)))
+            .collect();
+        let events = sys::socket::poll(&existing).map_err(|e| Call::new("poll").failed(e))?;
+        let mut events = events.into_iter();
+        Ok(sockets
+            .iter()
+            .zip(&self.entries)
+            .enumerate()
+            .filter_map(|(index, (socket, (handle, _)))| {
+                let events = match socket {
+                    Some(_) => events.next()?,
+                    // What poll(2) says of a descriptor that is not open.
+                    None => Events::NVAL,
+                };
+                (events != Events::EMPTY).then_some(Ready {
+                    index,
+                    handle: *handle,
+                    events,
+                })
+            })
+            .collect())
+    }
+
+    /// Returns when one of the sockets reports something.
+    async fn any_ready(&self, sockets: &[Option<Arc<Socket>>]) -> Result<()> {
+        let mut waits: Vec<(Handle, Wait<'_>)> = sockets
+            .iter()
+            .zip(&self.entries)
+            .filter_map(|(socket, (handle, events))| {
+                Some((*handle, socket.as_ref()?.ready(*events)))
+            })
+            .collect();
+        poll_fn(|cx| {
+            for (handle, wait) in &mut waits {
+                if let Async::Ready(outcome) = Pin::new(wait).poll(cx) {
+                    let fault = |error| Fault::from(error).on(Call::on("poll", *handle));
+                    return Async::Ready(outcome.map(drop).map_err(fault));
+                }
+            }
+            Async::Pending
+        })
+        .await
+    }
+}

@@ -1,0 +1,92 @@
+//! What every receive answers: one message, its sockets under handles.
+
+use std::{
+    convert::Infallible,
+    os::fd::{AsFd, OwnedFd},
+};
+
+use bytes::Bytes;
+use farsock_proto::{
+    address::Address,
+    message::{ControlMessage, MessageFlags, Rights},
+    socket::SocketType,
+};
+
+use super::Context;
+use crate::{
+    socket::{ReceiveRequest, Socket},
+    sys::{
+        self,
+        message::{Received, ReceivedRights},
+    },
+    table::Handle,
+};
+
+/// One message received.
+#[derive(Debug)]
+pub(crate) struct ReceivedMessage {
+    pub(crate) data: Bytes,
+    pub(crate) address: Option<Address>,
+    pub(crate) flags: MessageFlags,
+    pub(crate) full_length: usize,
+    pub(crate) end_of_stream: bool,
+    pub(crate) control: Vec<ControlMessage<Rights>>,
+}
+
+impl ReceivedMessage {
+    /// What `socket` answered to `request`. Sockets that came with it go into the table.
+    pub(super) fn new(
+        context: &Context,
+        socket: &Socket,
+        request: ReceiveRequest,
+        received: Received,
+    ) -> Self {
+        let connected = matches!(
+            socket.kind().socket_type(),
+            SocketType::Stream | SocketType::Seqpacket
+        );
+        let end_of_stream = connected
+            && received.full_length == 0
+            && request.length > 0
+            && !request.flags.contains(MessageFlags::ERRQUEUE);
+        let adopted = |rights| Ok::<_, Infallible>(adopt(context, rights));
+        let control = received.control.into_iter().map(|control| {
+            let Ok(control) = control.map_rights(adopted);
+            control
+        });
+        Self {
+            data: received.data,
+            address: received.address,
+            flags: received.flags,
+            full_length: received.full_length,
+            end_of_stream,
+            control: control.collect(),
+        }
+    }
+}
+
+/// Puts received sockets into the table; those it has no room for are closed and counted.
+fn adopt(context: &Context, rights: ReceivedRights) -> Rights {
+    let mut adopted = Rights {
+        handles: Vec::new(),
+        discarded: rights.discarded,
+    };
+    for fd in rights.sockets {
+        match adopt_one(context, fd) {
+            Some(handle) => adopted.handles.push(handle.0),
+            None => adopted.discarded += 1,
+        }
+    }
+    adopted
+}
+
+/// Such a handle waits like a fresh one: O_NONBLOCK lives in the open file description, which the sender may share, and ours is
+/// always set, so what it was says nothing about what the caller wants.
+fn adopt_one(context: &Context, fd: OwnedFd) -> Option<Handle> {
+    let engine = &context.engine;
+    let room = engine.table.reserve().ok()?;
+    let kind = sys::socket::kind(fd.as_fd()).ok()?;
+    let socket = room.insert(|handle| Socket::new(engine, handle, context.owner, fd, kind, false));
+    socket.options_changed();
+    Some(socket.handle())
+}

@@ -1,0 +1,45 @@
+//! Recv: recv(2).
+
+use std::time::Duration;
+
+use farsock_proto::message::MessageFlags;
+
+use super::{Context, Operation, ReceivedMessage};
+use crate::{
+    error::{Call, Result},
+    socket::{Patience, ReceiveRequest},
+    table::Handle,
+};
+
+/// Receives bytes or a message.
+#[derive(Debug)]
+pub(crate) struct Recv {
+    pub(crate) handle: Handle,
+    pub(crate) length: usize,
+    pub(crate) flags: MessageFlags,
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl Operation for Recv {
+    const VERB: &'static str = "Recv";
+    type Output = ReceivedMessage;
+
+    fn handle(&self) -> Option<Handle> {
+        Some(self.handle)
+    }
+
+    async fn execute(self, context: &Context) -> Result<ReceivedMessage> {
+        let patience = Patience::new(self.timeout);
+        let socket = context.socket(self.handle)?;
+        let request = ReceiveRequest {
+            length: self.length,
+            flags: self.flags,
+            address: false,
+        };
+        socket
+            .receive(&context.engine, &patience, request)
+            .await
+            .map(|received| ReceivedMessage::new(context, &socket, request, received))
+            .map_err(|fault| fault.on(Call::on("recv", self.handle)))
+    }
+}

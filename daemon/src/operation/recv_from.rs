@@ -1,0 +1,45 @@
+//! RecvFrom: recvfrom(2).
+
+use std::time::Duration;
+
+use farsock_proto::message::MessageFlags;
+
+use super::{Context, Operation, ReceivedMessage};
+use crate::{
+    error::{Call, Result},
+    socket::{Patience, ReceiveRequest},
+    table::Handle,
+};
+
+/// Receives bytes or a message, and its sender's address.
+#[derive(Debug)]
+pub(crate) struct RecvFrom {
+    pub(crate) handle: Handle,
+    pub(crate) length: usize,
+    pub(crate) flags: MessageFlags,
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl Operation for RecvFrom {
+    const VERB: &'static str = "RecvFrom";
+    type Output = ReceivedMessage;
+
+    fn handle(&self) -> Option<Handle> {
+        Some(self.handle)
+    }
+
+    async fn execute(self, context: &Context) -> Result<ReceivedMessage> {
+        let patience = Patience::new(self.timeout);
+        let socket = context.socket(self.handle)?;
+        let request = ReceiveRequest {
+            length: self.length,
+            flags: self.flags,
+            address: true,
+        };
+        socket
+            .receive(&context.engine, &patience, request)
+            .await
+            .map(|received| ReceivedMessage::new(context, &socket, request, received))
+            .map_err(|fault| fault.on(Call::on("recvfrom", self.handle)))
+    }
+}

@@ -1,0 +1,56 @@
+//! RecvMessages: recvmsg(2) and recvmmsg(2).
+
+use std::time::Duration;
+
+use farsock_proto::message::MessageFlags;
+
+use super::{Context, Operation, ReceivedMessage};
+use crate::{
+    error::{Call, Result},
+    socket::{Patience, ReceiveRequest},
+    table::Handle,
+};
+
+/// Receives several messages, each with address, flags and control messages.
+#[derive(Debug)]
+pub(crate) struct RecvMessages {
+    pub(crate) handle: Handle,
+    pub(crate) count: usize,
+    pub(crate) length: usize,
+    pub(crate) control_length: usize,
+    pub(crate) flags: MessageFlags,
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl Operation for RecvMessages {
+    const VERB: &'static str = "RecvMessages";
+    type Output = Vec<ReceivedMessage>;
+
+    fn handle(&self) -> Option<Handle> {
+        Some(self.handle)
+    }
+
+    async fn execute(self, context: &Context) -> Result<Vec<ReceivedMessage>> {
+        let patience = Patience::new(self.timeout);
+        let socket = context.socket(self.handle)?;
+        let request = ReceiveRequest {
+            length: self.length,
+            flags: self.flags,
+            address: true,
+        };
+        let messages = socket
+            .receive_messages(
+                &context.engine,
+                &patience,
+                request,
+                self.count,
+                self.control_length,
+            )
+            .await
+            .map_err(|fault| fault.on(Call::on("recvmmsg", self.handle)))?;
+        Ok(messages
+            .into_iter()
+            .map(|message| ReceivedMessage::new(context, &socket, request, message))
+            .collect())
+    }
+}

@@ -1,0 +1,96 @@
+//! SetOption: setsockopt(2).
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use farsock_proto::{
+    Violation,
+    option::{OptionName, OptionValue},
+    v1::SocketOption,
+};
+
+use super::{Context, Operation};
+use crate::{
+    error::{Call, Error, Result},
+    sys::option::{self, OptionError},
+    table::Handle,
+};
+
+/// Sets a socket option.
+#[derive(Debug)]
+pub(crate) struct SetOption {
+    pub(crate) handle: Handle,
+    pub(crate) name: OptionName,
+    pub(crate) value: OptionValue,
+}
+
+impl Operation for SetOption {
+    const VERB: &'static str = "SetOption";
+    type Output = ();
+
+    fn handle(&self) -> Option<Handle> {
+        Some(self.handle)
+    }
+
+    async fn execute(self, context: &Context) -> Result<()> {
+        let socket = context.socket(self.handle)?;
+        let mut nonblocking = socket.is_nonblocking();
+        apply(
+            socket.as_fd(),
+            &mut nonblocking,
+            &self.name,
+            &self.value,
+            Some(self.handle),
+        )?;
+        if matches!(self.name, OptionName::Named(SocketOption::ONonblock)) {
+            socket.set_nonblocking(nonblocking);
+        } else {
+            socket.options_changed();
+        }
+        Ok(())
+    }
+}
+
+/// Sets one option on a descriptor, which has a handle already or not yet. O_NONBLOCK is the handle's own: the descriptor is
+/// always non-blocking.
+pub(super) fn apply(
+    fd: BorrowedFd<'_>,
+    nonblocking: &mut bool,
+    name: &OptionName,
+    value: &OptionValue,
+    handle: Option<Handle>,
+) -> Result<()> {
+    let outcome = match name {
+        OptionName::Named(SocketOption::ONonblock) => {
+            *nonblocking = option::flag(row(SocketOption::ONonblock)?, value)?;
+            return Ok(());
+        }
+        OptionName::Named(named) => option::set(fd, row(*named)?, value),
+        OptionName::Raw { level, number } => option::set_raw(fd, *level, *number, value),
+    };
+    outcome.map_err(|error| failed(error, "setsockopt", name, handle))
+}
+
+/// The table's row of a named option.
+pub(super) fn row(option: SocketOption) -> Result<&'static option::Row> {
+    option::find(option).ok_or_else(|| {
+        Violation::new("option", "SOCKET_OPTION_UNSPECIFIED is not an option").into()
+    })
+}
+
+/// The error of setsockopt(2) or getsockopt(2).
+pub(super) fn failed(
+    error: OptionError,
+    syscall: &'static str,
+    name: &OptionName,
+    handle: Option<Handle>,
+) -> Error {
+    match error {
+        OptionError::Invalid(violation) => Error::Invalid(violation),
+        OptionError::Kernel(source) => Call {
+            handle,
+            ..Call::new(syscall)
+        }
+        .with(name)
+        .failed(source),
+    }
+}

@@ -1,0 +1,34 @@
+//! Shutdown: shutdown(2).
+
+use farsock_proto::socket::ShutdownHow;
+
+use super::{Context, Operation};
+use crate::{
+    error::{Call, Result},
+    socket::Patience,
+    table::Handle,
+};
+
+/// Ends one or both directions of a connection.
+#[derive(Debug)]
+pub(crate) struct Shutdown {
+    pub(crate) handle: Handle,
+    pub(crate) how: ShutdownHow,
+}
+
+impl Operation for Shutdown {
+    const VERB: &'static str = "Shutdown";
+    type Output = ();
+
+    fn handle(&self) -> Option<Handle> {
+        Some(self.handle)
+    }
+
+    async fn execute(self, context: &Context) -> Result<()> {
+        let socket = context.socket(self.handle)?;
+        socket
+            .shutdown(&context.engine, &Patience::new(None), self.how)
+            .await
+            .map_err(|fault| fault.on(Call::on("shutdown", self.handle).with(self.how)))
+    }
+}

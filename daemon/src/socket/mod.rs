@@ -1,0 +1,379 @@
+//! One kernel socket behind a handle: its descriptor, its lanes, and how operations wait on it.
+//!
+//! The rules of a wait (ARCHITECTURE.md, "Waiting"): try the system call first; wait only on EAGAIN; try again; and between the system
+//! call that took something and the return of its result there is no await.
+
+mod accept;
+mod connect;
+mod lane;
+mod patience;
+mod reactor;
+mod receive;
+mod send;
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use farsock_proto::message::MessageFlags;
+use tokio::sync::oneshot;
+
+use self::reactor::Source;
+pub(crate) use self::{
+    lane::{Lane, Turn},
+    patience::{Expiry, Patience},
+    reactor::{Ended, Reactor, Wait, WaitError},
+    receive::ReceiveRequest,
+};
+use crate::{
+    engine::{Engine, Owner},
+    error::{Call, Error},
+    sys::{
+        self,
+        message::Framing,
+        socket::{Events, Kind},
+    },
+    table::Handle,
+};
+
+/// A kernel socket behind a handle.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    handle: Handle,
+    owner: Owner,
+    kind: Kind,
+    /// Present until the socket is dropped.
+    fd: Option<OwnedFd>,
+    /// Whom the descriptor goes to when the last user of the socket is gone; see [`Socket::bequeath`].
+    heir: Mutex<Option<oneshot::Sender<OwnedFd>>>,
+    reactor: Arc<Reactor>,
+    source: Arc<Source>,
+    sends: Lane,
+    receives: Lane,
+    /// The caller's O_NONBLOCK; the descriptor itself always has it.
+    nonblocking: AtomicBool,
+    /// SO_RCVLOWAT, which a non-blocking receive ignores and a blocking one does not.
+    low_water: AtomicUsize,
+    /// The errno that a call took from the socket after it had moved bytes: the next call's answer, as it would be the kernel's. 0
+    /// is none.
+    deferred: AtomicI32,
+    create_time: SystemTime,
+    pub(crate) counters: Counters,
+}
+
+/// What was moved through a handle.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) bytes_sent: AtomicU64,
+    pub(crate) bytes_received: AtomicU64,
+    pub(crate) messages_sent: AtomicU64,
+    pub(crate) messages_received: AtomicU64,
+    pub(crate) connections_accepted: AtomicU64,
+}
+
+/// Why an attempt on a socket came to nothing.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The kernel's answer.
+    Kernel(io::Error),
+    /// The request's `timeout` was over.
+    TimedOut,
+    /// Waiting on this socket is over for good.
+    Ended(Ended),
+    /// One of the daemon's limits, or a request that breaks a rule.
+    Refused(Error),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Kernel(error)
+    }
+}
+
+impl Fault {
+    /// The error of the operation that asked for `call`.
+    pub(crate) fn on(self, call: Call) -> Error {
+        match (self, call.handle) {
+            (Self::Kernel(source), _) => call.failed(source),
+            (Self::TimedOut, _) => Error::TimedOut(call),
+            (Self::Ended(Ended::Closed), Some(handle)) => Error::HandleClosed(handle),
+            (Self::Ended(_), _) => Error::Draining,
+            (Self::Refused(error), _) => error,
+        }
+    }
+
+    /// Whether the kernel said EAGAIN.
+    fn would_block(&self) -> bool {
+        matches!(self, Self::Kernel(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// Which of the socket's own time limits holds for an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// SO_RCVTIMEO.
+    Receive,
+    /// SO_SNDTIMEO.
+    Send,
+}
+
+impl Socket {
+    /// A socket around a descriptor of `kind`, which is non-blocking.
+    pub(crate) fn new(
+        engine: &Engine,
+        handle: Handle,
+        owner: Owner,
+        fd: OwnedFd,
+        kind: Kind,
+        nonblocking: bool,
+    ) -> Self {
+        Self {
+            handle,
+            owner,
+            kind,
+            source: Source::new(handle.0, fd.as_raw_fd()),
+            fd: Some(fd),
+            heir: Mutex::new(None),
+            reactor: Arc::clone(&engine.reactor),
+            sends: Lane::default(),
+            receives: Lane::default(),
+            nonblocking: AtomicBool::new(nonblocking),
+            low_water: AtomicUsize::new(1),
+            deferred: AtomicI32::new(0),
+            create_time: SystemTime::now(),
+            counters: Counters::default(),
+        }
+    }
+
+    pub(crate) fn handle(&self) -> Handle {
+        self.handle
+    }
+
+    pub(crate) fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) fn framing(&self) -> Framing {
+        self.kind.framing()
+    }
+
+    pub(crate) fn create_time(&self) -> SystemTime {
+        self.create_time
+    }
+
+    /// The caller's O_NONBLOCK.
+    pub(crate) fn is_nonblocking(&self) -> bool {
+        self.nonblocking.load(Ordering::Relaxed)
+    }
+
+    /// Corresponds to fcntl(2), F_SETFL with or without O_NONBLOCK.
+    pub(crate) fn set_nonblocking(&self, nonblocking: bool) {
+        self.nonblocking.store(nonblocking, Ordering::Relaxed);
+    }
+
+    /// Reads again what the socket keeps of its options: after any of them was set.
+    pub(crate) fn options_changed(&self) {
+        self.low_water.store(
+            sys::socket::receive_low_water(self.as_fd()),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Takes over what an accepted socket has from the one that listened.
+    pub(crate) fn inherit(&self, listener: &Self) {
+        let low_water = listener.low_water.load(Ordering::Relaxed);
+        self.low_water.store(low_water, Ordering::Relaxed);
+    }
+
+    /// How many operations wait for readiness or for their turn.
+    pub(crate) fn waiting(&self) -> usize {
+        self.source.waiters() + self.sends.queued() + self.receives.queued()
+    }
+
+    /// Ends the operations that wait on the socket, and those that would.
+    pub(crate) fn end(&self, ended: Ended) {
+        self.source.end(ended);
+    }
+
+    /// The descriptor, to be had when the last user of the socket is gone.
+    pub(crate) fn bequeath(&self) -> oneshot::Receiver<OwnedFd> {
+        let (sender, receiver) = oneshot::channel();
+        *self.heir.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        receiver
+    }
+
+    /// A wait for `events` on this socket alone; for [`crate::operation`]'s Poll.
+    pub(crate) fn ready(&self, events: Events) -> Wait<'_> {
+        self.reactor.wait(&self.source, events)
+    }
+
+    /// Tries `call`; while the kernel says EAGAIN, waits for `events` and tries again. `call` is told the events that ended the
+    /// wait before, and must itself not wait.
+    pub(crate) async fn attempt<T>(
+        &self,
+        engine: &Engine,
+        patience: &Patience,
+        direction: Direction,
+        events: Events,
+        mut call: impl FnMut(BorrowedFd<'_>, Events) -> Result<T, Fault> + Send,
+    ) -> Result<T, Fault> {
+        if let Some(ended) = self.source.ended() {
+            return Err(Fault::Ended(ended));
+        }
+        match call(self.as_fd(), Events::EMPTY) {
+            Err(fault) if fault.would_block() => {}
+            outcome => return outcome,
+        }
+
+        let _waiting = engine.begin_wait().map_err(Fault::Refused)?;
+        let limit = patience.end(self.timeout(direction));
+        let mut idle_wakes = 0;
+        loop {
+            let ready = self.within(limit, self.pause(events, idle_wakes)).await??;
+            match call(self.as_fd(), ready) {
+                Err(fault) if fault.would_block() => idle_wakes += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Waits for `events`. After a few wakes in vain it lets time pass as well: some states have no event of their own (a unix
+    /// datagram to a full receiver that one is not connected with, an unread error queue), so the kernel reports
+    /// readiness that is none.
+    async fn pause(&self, events: Events, idle_wakes: u32) -> Result<Events, Fault> {
+        /// Two waiters that race for one message wake in vain once; more than this is a state without an event.
+        const BELIEVED: u32 = 3;
+        if idle_wakes > BELIEVED {
+            self.rest(idle_wakes - BELIEVED).await?;
+        }
+        self.ready(events).await.map_err(Fault::from)
+    }
+
+    /// Lets time pass before try number `round` at something that has no event: from 0.1 ms, doubled each round, to 10 ms.
+    async fn rest(&self, round: u32) -> Result<(), Fault> {
+        let pause = Duration::from_micros(100 << round.clamp(1, 8).saturating_sub(1))
+            .min(Duration::from_millis(10));
+        tokio::select! {
+            () = tokio::time::sleep(pause) => Ok(()),
+            ended = self.reactor.ended(&self.source) => Err(Fault::Ended(ended)),
+        }
+    }
+
+    /// Waits for one's turn in a lane.
+    async fn turn<'a>(
+        &'a self,
+        engine: &Engine,
+        lane: &'a Lane,
+        patience: &Patience,
+        direction: Direction,
+    ) -> Result<Turn<'a>, Fault> {
+        if let Some(turn) = lane.try_turn() {
+            return Ok(turn);
+        }
+        let _waiting = engine.begin_wait().map_err(Fault::Refused)?;
+        let limit = patience.end(self.timeout(direction));
+        // The end of the socket needs no look here: it ends the operation whose turn it is, and then this one.
+        self.within(limit, lane.turn()).await
+    }
+
+    /// Awaits `future` up to `limit`.
+    async fn within<T>(
+        &self,
+        limit: Option<(std::time::Instant, Expiry)>,
+        future: impl Future<Output = T> + Send,
+    ) -> Result<T, Fault> {
+        let Some((at, expiry)) = limit else {
+            return Ok(future.await);
+        };
+        match tokio::time::timeout_at(at.into(), future).await {
+            Ok(value) => Ok(value),
+            Err(_elapsed) => Err(match expiry {
+                Expiry::Request => Fault::TimedOut,
+                Expiry::Kernel => Fault::Kernel(sys::errno::again()),
+            }),
+        }
+    }
+
+    /// Whether an operation with these flags waits: not on a non-blocking socket, and not with MSG_DONTWAIT.
+    fn may_wait(&self, flags: MessageFlags) -> bool {
+        !self.is_nonblocking() && !flags.contains(MessageFlags::DONTWAIT)
+    }
+
+    /// The descriptor for one call that does not wait, unless the socket's end has come. Such calls take no turn in a lane: like a
+    /// local one beside a blocked one, they take or leave what is there at this moment.
+    fn fd_now(&self) -> Result<BorrowedFd<'_>, Fault> {
+        match self.source.ended() {
+            Some(ended) => Err(Fault::Ended(ended)),
+            None => Ok(self.as_fd()),
+        }
+    }
+
+    /// SO_RCVTIMEO or SO_SNDTIMEO.
+    fn timeout(&self, direction: Direction) -> Option<Duration> {
+        match direction {
+            Direction::Receive => sys::socket::receive_timeout(self.as_fd()),
+            Direction::Send => sys::socket::send_timeout(self.as_fd()),
+        }
+    }
+
+    /// Keeps an error for the next call; one that moved bytes does not report it.
+    fn defer(&self, error: &io::Error) {
+        if let Some(errno) = error.raw_os_error() {
+            self.deferred.store(errno, Ordering::Relaxed);
+        }
+    }
+
+    /// The error that an earlier call kept.
+    fn take_deferred(&self) -> Result<(), io::Error> {
+        match self.deferred.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            _ => match self.deferred.swap(0, Ordering::Relaxed) {
+                0 => Ok(()),
+                errno => Err(io::Error::from_raw_os_error(errno)),
+            },
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd
+            .as_ref()
+            .expect("the descriptor leaves the socket only when the socket is dropped")
+            .as_fd()
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.reactor.forget(&self.source);
+        let heir = self
+            .heir
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let (Some(heir), Some(fd)) = (heir, self.fd.take()) {
+            // Without a receiver the descriptor is closed here.
+            drop(heir.send(fd));
+        }
+    }
+}
+
+impl From<WaitError> for Fault {
+    fn from(error: WaitError) -> Self {
+        match error {
+            WaitError::Ended(ended) => Self::Ended(ended),
+            WaitError::Kernel(error) => Self::Kernel(error),
+        }
+    }
+}

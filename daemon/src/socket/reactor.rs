@@ -1,0 +1,328 @@
+//! Waiting for readiness: one epoll instance, one task, and the waiters of each socket.
+//!
+//! Why not tokio's `AsyncFd` on each socket: it keeps "closed" readiness for ever once epoll has reported HUP or ERR. A TCP socket
+//! that is not yet connected reports HUP at once, and a datagram socket reports ERR after every ICMP error, so a later wait on the same
+//! descriptor would spin. Here nothing is remembered: each wait arms the kernel anew (EPOLLONESHOT), and the kernel looks at
+//! the socket's state at that moment. A socket that nobody waits on costs nothing.
+//!
+//! Tasks: one, started by [`Reactor::start`] and aborted when the reactor is dropped; it holds no result of any operation.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    io,
+    os::fd::RawFd,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context, Poll, Waker},
+};
+
+use tokio::{io::unix::AsyncFd, task::AbortHandle};
+
+use crate::sys::{
+    epoll::{Arm, Epoll},
+    socket::Events,
+};
+
+/// Delivers the kernel's readiness reports to the waiters of each socket.
+pub(crate) struct Reactor {
+    shared: Arc<Shared>,
+    task: AbortHandle,
+}
+
+struct Shared {
+    epoll: AsyncFd<Epoll>,
+    /// Sources that were ever armed, by key.
+    sources: Mutex<HashMap<u64, Weak<Source>>>,
+}
+
+impl Reactor {
+    /// Starts the reactor's task on the current runtime.
+    pub(crate) fn start() -> io::Result<Arc<Self>> {
+        let shared = Arc::new(Shared {
+            epoll: Epoll::new()?.watched()?,
+            sources: Mutex::new(HashMap::new()),
+        });
+        let task = tokio::spawn(deliver(Arc::clone(&shared))).abort_handle();
+        Ok(Arc::new(Self { shared, task }))
+    }
+
+    /// Waits until the socket of `source` reports one of `events`, ERR or HUP. Dropping the future takes the waiter away.
+    pub(crate) fn wait<'a>(&'a self, source: &'a Arc<Source>, events: Events) -> Wait<'a> {
+        Wait {
+            reactor: self,
+            source,
+            events: Some(events),
+            ticket: None,
+        }
+    }
+
+    /// Waits until waiting on the socket of `source` is over for good.
+    pub(crate) async fn ended(&self, source: &Arc<Source>) -> Ended {
+        let wait = Wait {
+            reactor: self,
+            source,
+            events: None,
+            ticket: None,
+        };
+        match wait.await {
+            Err(WaitError::Ended(ended)) => ended,
+            // Nothing is armed for it, so nothing else can end it.
+            Ok(_) | Err(WaitError::Kernel(_)) => unreachable!("a wait without events has fired"),
+        }
+    }
+
+    /// Forgets a socket that is about to be closed.
+    pub(crate) fn forget(&self, source: &Source) {
+        let mut state = source.lock();
+        if let Some(fd) = state.fd.take()
+            && state.registered
+        {
+            lock(&self.shared.sources).remove(&source.key);
+            self.shared.epoll.get_ref().forget(fd);
+        }
+    }
+}
+
+impl Drop for Reactor {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl fmt::Debug for Reactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reactor").finish_non_exhaustive()
+    }
+}
+
+/// Why waiting on a socket is over for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Its handle was closed.
+    Closed,
+    /// The daemon is shutting down.
+    Draining,
+}
+
+/// The waiters of one socket.
+#[derive(Debug)]
+pub(crate) struct Source {
+    key: u64,
+    state: Mutex<State>,
+}
+
+/// Invariant: while a waiter without `fired` exists and `ended` is none, the kernel is armed for at least its events.
+#[derive(Debug)]
+struct State {
+    /// The socket's descriptor until [`Reactor::forget`]: never a number that was closed.
+    fd: Option<RawFd>,
+    registered: bool,
+    ended: Option<Ended>,
+    next_ticket: u64,
+    waiters: Vec<Waiter>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    ticket: u64,
+    /// None: waits for the end of the socket alone.
+    events: Option<Events>,
+    fired: Option<Events>,
+    waker: Waker,
+}
+
+impl Source {
+    /// The waiters of the socket `fd` that is known as `key`, which no other socket may have. [`Reactor::forget`] comes before the
+    /// descriptor is closed.
+    pub(crate) fn new(key: u64, fd: RawFd) -> Arc<Self> {
+        Arc::new(Self {
+            key,
+            state: Mutex::new(State {
+                fd: Some(fd),
+                registered: false,
+                ended: None,
+                next_ticket: 0,
+                waiters: Vec::new(),
+            }),
+        })
+    }
+
+    /// Ends every wait, those to come included.
+    pub(crate) fn end(&self, ended: Ended) {
+        let mut state = self.lock();
+        state.ended.get_or_insert(ended);
+        let wakers: Vec<Waker> = state.waiters.iter().map(|w| w.waker.clone()).collect();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether waiting is over for good.
+    pub(crate) fn ended(&self) -> Option<Ended> {
+        self.lock().ended
+    }
+
+    /// How many operations wait here.
+    pub(crate) fn waiters(&self) -> usize {
+        self.lock().waiters.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// The kernel has reported `events`, and its registration is spent: wakes whom they concern, and arms it for the others.
+    fn fire(&self, epoll: &AsyncFd<Epoll>, events: Events) {
+        let mut wakers = Vec::new();
+        let mut state = self.lock();
+        for waiter in &mut state.waiters {
+            if waiter.fired.is_none()
+                && let Some(wanted) = waiter.events
+                && events.intersects(wanted | Events::ERR | Events::HUP)
+            {
+                waiter.fired = Some(events);
+                wakers.push(waiter.waker.clone());
+            }
+        }
+        let rest = state.wanted();
+        if let (Some(rest), Some(fd)) = (rest, state.fd) {
+            // The descriptor is open and registered, and a registration that exists can be changed.
+            let armed = epoll.get_ref().arm(fd, self.key, rest, Arm::Again);
+            debug_assert!(armed.is_ok(), "EPOLL_CTL_MOD: {armed:?}");
+        }
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl State {
+    /// The events that somebody still waits for; none if nobody waits.
+    fn wanted(&self) -> Option<Events> {
+        self.waiters
+            .iter()
+            .filter(|waiter| waiter.fired.is_none())
+            .filter_map(|waiter| waiter.events)
+            .reduce(|all, events| all | events)
+    }
+}
+
+/// A wait for readiness. See [`Reactor::wait`].
+#[must_use]
+pub(crate) struct Wait<'a> {
+    reactor: &'a Reactor,
+    source: &'a Arc<Source>,
+    events: Option<Events>,
+    ticket: Option<u64>,
+}
+
+/// How a wait ends, if not with events.
+#[derive(Debug)]
+pub(crate) enum WaitError {
+    /// Waiting on this socket is over for good.
+    Ended(Ended),
+    /// The kernel would not be armed.
+    Kernel(io::Error),
+}
+
+impl Future for Wait<'_> {
+    type Output = Result<Events, WaitError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let source = self.source;
+        let mut state = source.lock();
+        if let Some(ended) = state.ended {
+            return Poll::Ready(Err(WaitError::Ended(ended)));
+        }
+        if let Some(ticket) = self.ticket {
+            let waiter = state
+                .waiters
+                .iter_mut()
+                .find(|waiter| waiter.ticket == ticket)
+                .expect("a waiter leaves the list with its future alone");
+            if let Some(events) = waiter.fired {
+                return Poll::Ready(Ok(events));
+            }
+            waiter.waker.clone_from(cx.waker());
+            return Poll::Pending;
+        }
+
+        let ticket = state.next_ticket;
+        state.next_ticket += 1;
+        state.waiters.push(Waiter {
+            ticket,
+            events: self.events,
+            fired: None,
+            waker: cx.waker().clone(),
+        });
+        self.ticket = Some(ticket);
+        match self.reactor.shared.arm(source, &mut state) {
+            Ok(()) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(WaitError::Kernel(error))),
+        }
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            // The kernel may stay armed for it: one report that nobody waits for is harmless.
+            let mut state = self.source.lock();
+            state.waiters.retain(|waiter| waiter.ticket != ticket);
+            if state.waiters.is_empty() && state.waiters.capacity() > 4 {
+                state.waiters = Vec::new();
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Arms the kernel for all that `state`'s waiters still wait for.
+    fn arm(&self, source: &Arc<Source>, state: &mut State) -> io::Result<()> {
+        let (Some(events), Some(fd)) = (state.wanted(), state.fd) else {
+            return Ok(());
+        };
+        if state.registered {
+            return self.epoll.get_ref().arm(fd, source.key, events, Arm::Again);
+        }
+        // In the map before it can fire.
+        lock(&self.sources).insert(source.key, Arc::downgrade(source));
+        self.epoll
+            .get_ref()
+            .arm(fd, source.key, events, Arm::First)?;
+        state.registered = true;
+        Ok(())
+    }
+}
+
+/// The reactor's task: takes reports from the kernel and wakes whom they concern.
+async fn deliver(shared: Arc<Shared>) {
+    loop {
+        let Ok(mut guard) = shared.epoll.readable().await else {
+            // The runtime is shutting down.
+            return;
+        };
+        let mut fired = Vec::new();
+        // The outcome is in `fired`; an error of epoll_wait(2) other than "nothing yet" cannot come from these arguments.
+        let _ = guard.try_io(|epoll| {
+            match epoll
+                .get_ref()
+                .take(|key, events| fired.push((key, events)))
+            {
+                Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
+                other => other,
+            }
+        });
+        for (key, events) in fired {
+            let source = lock(&shared.sources).get(&key).and_then(Weak::upgrade);
+            if let Some(source) = source {
+                source.fire(&shared.epoll, events);
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No code under these locks panics between two changes that belong together.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

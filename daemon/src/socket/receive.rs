@@ -1,0 +1,316 @@
+//! Receiving: what a blocking recv(2) does, on a non-blocking descriptor.
+
+use std::{os::fd::BorrowedFd, sync::atomic::Ordering};
+
+use bytes::{Bytes, BytesMut};
+use farsock_proto::message::MessageFlags;
+
+use super::{Direction, Fault, Patience, Socket};
+use crate::{
+    engine::Engine,
+    sys::{
+        self,
+        message::{Framing, Received},
+        socket::Events,
+    },
+};
+
+/// What to receive.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReceiveRequest {
+    /// How many bytes at most.
+    pub(crate) length: usize,
+    /// How to.
+    pub(crate) flags: MessageFlags,
+    /// Whether the sender's address is wanted.
+    pub(crate) address: bool,
+}
+
+impl ReceiveRequest {
+    fn by_name(self) -> Self {
+        Self {
+            flags: sys::message::by_name(self.flags),
+            ..self
+        }
+    }
+}
+
+impl Socket {
+    /// Receives up to `length` bytes or one message. Corresponds to recv(2) and recvfrom(2).
+    pub(crate) async fn receive(
+        &self,
+        engine: &Engine,
+        patience: &Patience,
+        request: ReceiveRequest,
+    ) -> Result<Received, Fault> {
+        let request = request.by_name();
+        let mut received = if self.may_wait_to_receive(request.flags) {
+            let _turn = self
+                .turn(engine, &self.receives, patience, Direction::Receive)
+                .await?;
+            self.take_deferred()?;
+            let first = self
+                .attempt(
+                    engine,
+                    patience,
+                    Direction::Receive,
+                    Events::IN,
+                    |fd, ready| self.or_end_of_messages(ready, self.receive_now(fd, request)),
+                )
+                .await?;
+            self.fill(engine, patience, request, first).await
+        } else {
+            self.take_deferred()?;
+            self.receive_now(self.fd_now()?, request)?
+        };
+        self.count_received(request.flags, std::slice::from_mut(&mut received));
+        Ok(received)
+    }
+
+    /// Receives up to `count` messages of up to `request.length` bytes, with their control messages. Corresponds to
+    /// recvmmsg(2).
+    pub(crate) async fn receive_messages(
+        &self,
+        engine: &Engine,
+        patience: &Patience,
+        request: ReceiveRequest,
+        count: usize,
+        control_length: usize,
+    ) -> Result<Vec<Received>, Fault> {
+        let request = request.by_name();
+        let ReceiveRequest { length, flags, .. } = request;
+        let framing = self.framing();
+        let take = |fd: BorrowedFd<'_>, count| {
+            sys::message::receive_messages(fd, count, length, control_length, flags, framing)
+        };
+        let mut messages: Vec<Received> = Vec::new();
+        if self.may_wait_to_receive(flags) {
+            let _turn = self
+                .turn(engine, &self.receives, patience, Direction::Receive)
+                .await?;
+            self.take_deferred()?;
+            while messages.len() < count {
+                let rest = count - messages.len();
+                // A stream's message is whole only when `fill` has seen it.
+                let rest = if framing == Framing::Stream { 1 } else { rest };
+                let outcome = self
+                    .attempt(
+                        engine,
+                        patience,
+                        Direction::Receive,
+                        Events::IN,
+                        |fd, ready| {
+                            let taken = take(fd, rest).map_err(Fault::from);
+                            self.or_end_of_messages(ready, taken.map(Burst))
+                                .map(|burst| burst.0)
+                        },
+                    )
+                    .await;
+                match outcome {
+                    Ok(more) => messages.extend(more),
+                    Err(fault) if messages.is_empty() => return Err(fault),
+                    Err(fault) => {
+                        self.defer_fault(&fault);
+                        break;
+                    }
+                }
+                if framing == Framing::Stream
+                    && let Some(last) = messages.pop()
+                {
+                    messages.push(self.fill(engine, patience, request, last).await);
+                }
+                let ended = messages
+                    .last()
+                    .is_some_and(|last| framing == Framing::Stream && last.full_length == 0);
+                if ended || flags.contains(MessageFlags::WAITFORONE) {
+                    break;
+                }
+            }
+        } else {
+            self.take_deferred()?;
+            messages = take(self.fd_now()?, count)?;
+        }
+        self.count_received(flags, &mut messages);
+        Ok(messages)
+    }
+
+    /// Goes on after the first bytes of a stream until what a blocking receive waits for is there: all of `length` with
+    /// MSG_WAITALL, else SO_RCVLOWAT. Whatever ends it, what was received is the answer.
+    async fn fill(
+        &self,
+        engine: &Engine,
+        patience: &Patience,
+        request: ReceiveRequest,
+        first: Received,
+    ) -> Received {
+        let ReceiveRequest { length, flags, .. } = request;
+        let enough = if flags.contains(MessageFlags::WAITALL) {
+            length
+        } else {
+            length.min(self.low_water.load(Ordering::Relaxed))
+        };
+        if self.framing() == Framing::Message
+            || first.full_length == 0
+            || first.full_length >= enough
+            || !first.control.is_empty()
+        {
+            return first;
+        }
+        if flags.contains(MessageFlags::PEEK) {
+            return self
+                .peek_until(engine, patience, request, first, enough)
+                .await;
+        }
+
+        let mut whole = first;
+        let mut data = BytesMut::from(&whole.data[..]);
+        while whole.full_length < enough {
+            let rest = ReceiveRequest {
+                length: length - whole.full_length,
+                ..request
+            };
+            let outcome = self
+                .attempt(
+                    engine,
+                    patience,
+                    Direction::Receive,
+                    Events::IN,
+                    |fd, ready| {
+                        if ready.contains(Events::ERR) {
+                            // A blocking receive that has bytes leaves a pending error for the next call.
+                            return Ok(None);
+                        }
+                        self.receive_now(fd, rest).map(Some)
+                    },
+                )
+                .await;
+            match outcome {
+                Ok(Some(more)) if more.full_length > 0 => {
+                    data.extend_from_slice(&more.data);
+                    whole.full_length += more.full_length;
+                    whole.flags |= more.flags;
+                }
+                // The end of the stream shows again in the next call.
+                Ok(_) => break,
+                Err(fault) => {
+                    self.defer_fault(&fault);
+                    break;
+                }
+            }
+        }
+        whole.data = data.freeze();
+        whole
+    }
+
+    /// MSG_PEEK together with MSG_WAITALL: bytes that were peeked at stay readable, so there is no event for "more" but time.
+    async fn peek_until(
+        &self,
+        engine: &Engine,
+        patience: &Patience,
+        request: ReceiveRequest,
+        first: Received,
+        enough: usize,
+    ) -> Received {
+        let mut latest = first;
+        let outcome = self
+            .attempt(
+                engine,
+                patience,
+                Direction::Receive,
+                Events::IN,
+                |fd, ready| {
+                    let peeked = self.receive_now(fd, request)?;
+                    let grown = peeked.full_length;
+                    latest = peeked;
+                    if grown >= enough
+                        || ready.intersects(Events::RDHUP | Events::ERR | Events::HUP)
+                    {
+                        return Ok(());
+                    }
+                    Err(Fault::Kernel(sys::errno::again()))
+                },
+            )
+            .await;
+        // Whatever ended it, what was seen is the answer, and nothing was taken.
+        drop(outcome);
+        latest
+    }
+
+    fn receive_now(&self, fd: BorrowedFd<'_>, request: ReceiveRequest) -> Result<Received, Fault> {
+        let ReceiveRequest {
+            length,
+            flags,
+            address,
+        } = request;
+        Ok(sys::message::receive(
+            fd,
+            length,
+            flags,
+            self.framing(),
+            address,
+        )?)
+    }
+
+    /// A blocking receive on a message socket whose reading side was shut down returns 0; a non-blocking one says EAGAIN for ever.
+    fn or_end_of_messages<T: Empty>(
+        &self,
+        ready: Events,
+        outcome: Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        match outcome {
+            Err(fault)
+                if fault.would_block()
+                    && self.framing() == Framing::Message
+                    && ready.contains(Events::RDHUP) =>
+            {
+                Ok(T::empty())
+            }
+            other => other,
+        }
+    }
+
+    fn count_received(&self, flags: MessageFlags, messages: &mut [Received]) {
+        if flags.contains(MessageFlags::PEEK) {
+            return;
+        }
+        let bytes: usize = messages.iter().map(|message| message.data.len()).sum();
+        self.counters
+            .messages_received
+            .fetch_add(messages.len() as u64, Ordering::Relaxed);
+        self.counters
+            .bytes_received
+            .fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Whether a receive with these flags waits: never for the error queue or out-of-band data, where the kernel does not wait
+    /// either.
+    fn may_wait_to_receive(&self, flags: MessageFlags) -> bool {
+        self.may_wait(flags) && !flags.intersects(MessageFlags::ERRQUEUE | MessageFlags::OOB)
+    }
+}
+
+/// What a receive returns when there is nothing more to come.
+trait Empty {
+    fn empty() -> Self;
+}
+
+impl Empty for Received {
+    fn empty() -> Self {
+        Self {
+            data: Bytes::new(),
+            address: None,
+            flags: MessageFlags::NONE,
+            full_length: 0,
+            control: Vec::new(),
+        }
+    }
+}
+
+/// The messages of one recvmmsg(2).
+struct Burst(Vec<Received>);
+
+impl Empty for Burst {
+    fn empty() -> Self {
+        Self(vec![Received::empty()])
+    }
+}

@@ -1,0 +1,221 @@
+//! Sending: what a blocking send(2) does, on a non-blocking descriptor.
+
+use std::{io, sync::atomic::Ordering};
+
+use farsock_proto::{address::Address, message::MessageFlags, socket::ShutdownHow};
+
+use super::{Direction, Fault, Patience, Socket};
+use crate::{
+    engine::Engine,
+    sys::{
+        self,
+        message::{Framing, Outgoing},
+        socket::Events,
+    },
+};
+
+impl Socket {
+    /// Sends `data`, all of it on a blocking stream socket; returns how much the kernel took. Corresponds to send(2) and sendto(2).
+    pub(crate) async fn send(
+        &self,
+        engine: &Engine,
+        patience: &Patience,
+        data: &[u8],
+        flags: MessageFlags,
+        address: Option<&Address>,
+    ) -> Result<usize, Fault> {
+        let flags = sys::message::by_name(flags);
+        if !self.may_wait(flags) {
+            self.take_deferred()?;
+            let sent = sys::message::send(self.fd_now()?, data, flags, address)?;
+            self.count_sent(1, sent);
+            return Ok(sent);
+        }
+
+        let _turn = self
+            .turn(engine, &self.sends, patience, Direction::Send)
+            .await?;
+        self.take_deferred()?;
+        let mut sent = 0;
+        let outcome = self
+            .send_from(engine, patience, data, flags, address, &mut sent)
+            .await;
+        self.finish_send(sent, outcome)
+    }
+
+    /// Sends `messages` in order until all are sent or one fails; returns what the kernel took of each. Corresponds to
+    /// sendmmsg(2).
+    pub(crate) async fn send_messages(
+        &self,
+        engine: &Engine,
+        patience: &Patience,
+        messages: &mut [Outgoing<'_>],
+        flags: MessageFlags,
+    ) -> Result<Vec<usize>, Fault> {
+        let flags = sys::message::by_name(flags);
+        if !self.may_wait(flags) {
+            self.take_deferred()?;
+            let sent = sys::message::send_messages(self.fd_now()?, messages, flags)?;
+            self.count_sent(sent.len(), sent.iter().sum());
+            return Ok(sent);
+        }
+
+        let _turn = self
+            .turn(engine, &self.sends, patience, Direction::Send)
+            .await?;
+        self.take_deferred()?;
+        let mut sent: Vec<usize> = Vec::with_capacity(messages.len());
+        // Bytes of the first message of `rest` that are sent already: a blocking stream socket sends each one whole.
+        let mut begun = 0;
+        let mut rest = messages;
+        while !rest.is_empty() {
+            let outcome = self
+                .attempt(
+                    engine,
+                    patience,
+                    Direction::Send,
+                    Events::OUT,
+                    |fd, ready| {
+                        if begun > 0 && ready.intersects(Events::ERR | Events::HUP) {
+                            // As in `send_from`.
+                            return Ok(Vec::new());
+                        }
+                        Ok(sys::message::send_messages(fd, rest, flags)?)
+                    },
+                )
+                .await;
+            let taken = match outcome {
+                Ok(taken) if !taken.is_empty() => taken,
+                Err(fault) if sent.is_empty() && begun == 0 => return Err(fault),
+                // As sendmmsg(2): what was sent counts, and the next call meets the error again.
+                Ok(_) => break,
+                Err(fault) => {
+                    self.defer_fault(&fault);
+                    break;
+                }
+            };
+            let whole = |bytes: usize, message: &Outgoing<'_>| {
+                self.framing() == Framing::Message || bytes >= message.data().len()
+            };
+            let mut done = 0;
+            for bytes in taken {
+                if whole(bytes, &rest[done]) {
+                    sent.push(begun + bytes);
+                    begun = 0;
+                    done += 1;
+                } else {
+                    rest[done].advance(bytes);
+                    begun += bytes;
+                }
+            }
+            rest = &mut rest[done..];
+        }
+        if begun > 0 {
+            sent.push(begun);
+        }
+        self.count_sent(sent.len(), sent.iter().sum());
+        Ok(sent)
+    }
+
+    /// Ends one or both directions. Ending the sending side takes its turn behind the sends that arrived before it. Corresponds to
+    /// shutdown(2).
+    pub(crate) async fn shutdown(
+        &self,
+        engine: &Engine,
+        patience: &Patience,
+        how: ShutdownHow,
+    ) -> Result<(), Fault> {
+        let _turn = match how {
+            ShutdownHow::Write | ShutdownHow::Both => Some(
+                self.turn(engine, &self.sends, patience, Direction::Send)
+                    .await?,
+            ),
+            ShutdownHow::Read => None,
+        };
+        Ok(sys::socket::shutdown(self.fd_now()?, how)?)
+    }
+
+    /// Sends `data` from `*sent` on, counting there, so that an early end loses no count.
+    async fn send_from(
+        &self,
+        engine: &Engine,
+        patience: &Patience,
+        data: &[u8],
+        flags: MessageFlags,
+        address: Option<&Address>,
+        sent: &mut usize,
+    ) -> Result<(), Fault> {
+        // TCP Fast Open: once a send has opened the connection, what follows is an ordinary send on it.
+        let mut opened = false;
+        loop {
+            let begun = *sent;
+            let outcome = self
+                .attempt(
+                    engine,
+                    patience,
+                    Direction::Send,
+                    Events::OUT,
+                    |fd, ready| {
+                        if begun > 0 && ready.intersects(Events::ERR | Events::HUP) {
+                            // A blocking send that has moved bytes leaves a pending error for the next call.
+                            return Ok(None);
+                        }
+                        let (flags, address) = if opened {
+                            (flags.without(MessageFlags::FASTOPEN), None)
+                        } else {
+                            (flags, address)
+                        };
+                        match sys::message::send(fd, &data[begun..], flags, address) {
+                            Err(error) if sys::errno::is_connecting(&error) => {
+                                opened = true;
+                                Err(Fault::Kernel(sys::errno::again()))
+                            }
+                            other => Ok(Some(other?)),
+                        }
+                    },
+                )
+                .await;
+            match outcome? {
+                Some(taken) => *sent += taken,
+                None => return Ok(()),
+            }
+            opened |= flags.contains(MessageFlags::FASTOPEN);
+            if self.framing() == Framing::Message || *sent >= data.len() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The answer of a send that moved `sent` bytes before `outcome`: with bytes moved, an error is the next call's.
+    fn finish_send(&self, sent: usize, outcome: Result<(), Fault>) -> Result<usize, Fault> {
+        match outcome {
+            Err(fault) if sent == 0 => return Err(fault),
+            Err(fault) => self.defer_fault(&fault),
+            Ok(()) => {}
+        }
+        self.count_sent(1, sent);
+        Ok(sent)
+    }
+
+    /// Keeps the kernel's error for the next call; other ends (a time limit, a closed handle) need not be told twice, nor EAGAIN and
+    /// EPIPE, which the kernel itself will say again.
+    pub(super) fn defer_fault(&self, fault: &Fault) {
+        if let Fault::Kernel(error) = fault
+            && !matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::BrokenPipe
+            )
+        {
+            self.defer(error);
+        }
+    }
+
+    fn count_sent(&self, messages: usize, bytes: usize) {
+        self.counters
+            .messages_sent
+            .fetch_add(messages as u64, Ordering::Relaxed);
+        self.counters
+            .bytes_sent
+            .fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
