@@ -7,7 +7,7 @@ use tonic_prost::ProstCodec;
 
 use farsock_proto::{Violation, reason::INSTANCE_METADATA};
 
-use crate::{Client, Error, Result, convert};
+use crate::{Client, Error, Result};
 
 /// A request message: which RPC it belongs to, and what an error tells of it.
 ///
@@ -93,24 +93,28 @@ impl Client {
 /// The gRPC deadline of a call: the client's `timeout`, on top of what the request itself lets the daemon wait, so that a wait
 /// that was asked for ends by the daemon's clock and with the daemon's answer.
 fn deadline(timeout: Option<Duration>, wait: Option<&prost_types::Duration>) -> Option<Duration> {
-    let wait = wait.map_or(Duration::ZERO, convert::std_duration);
+    let wait = wait
+        .and_then(|wait| Duration::try_from(*wait).ok())
+        .unwrap_or_default();
     timeout.map(|timeout| timeout.saturating_add(wait))
 }
 
 #[cfg(test)]
 mod tests {
+    use farsock_proto::time::duration_to_wire;
+
     use super::*;
 
     #[test]
     fn a_call_has_no_deadline_unless_the_client_has_a_timeout() {
-        let wait = convert::wire_duration(Duration::from_secs(3));
+        let wait = duration_to_wire(Duration::from_secs(3));
         assert_eq!(deadline(None, None), None);
         assert_eq!(deadline(None, Some(&wait)), None);
     }
 
     #[test]
     fn a_wait_that_was_asked_for_comes_on_top_of_the_timeout() {
-        let wait = convert::wire_duration(Duration::from_secs(3));
+        let wait = duration_to_wire(Duration::from_secs(3));
         let timeout = Some(Duration::from_secs(2));
         assert_eq!(deadline(timeout, None), Some(Duration::from_secs(2)));
         assert_eq!(deadline(timeout, Some(&wait)), Some(Duration::from_secs(5)));

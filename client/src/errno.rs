@@ -1,4 +1,4 @@
-//! From the name of an errno to std's kind of error: the names are the daemon's, the numbers differ between systems.
+//! Errnos by their names, which are the same everywhere, while the numbers differ between systems.
 
 use std::io::ErrorKind;
 
@@ -39,6 +39,46 @@ pub(crate) fn io_kind(name: &str) -> ErrorKind {
         _ => ErrorKind::Other,
     }
 }
+
+/// The same name as one that lives for ever, of the errnos that the kernel puts into a socket's error queue.
+pub(crate) fn interned(name: &str) -> Option<&'static str> {
+    ERROR_QUEUE.into_iter().find(|known| *known == name)
+}
+
+/// What ICMP and ICMPv6 errors, local errors and time stamps become.
+const ERROR_QUEUE: [&str; 31] = [
+    "EACCES",
+    "EADDRNOTAVAIL",
+    "EAGAIN",
+    "ECANCELED",
+    "ECONNABORTED",
+    "ECONNREFUSED",
+    "ECONNRESET",
+    "EFAULT",
+    "EHOSTDOWN",
+    "EHOSTUNREACH",
+    "EINVAL",
+    "EIO",
+    "EMSGSIZE",
+    "ENETDOWN",
+    "ENETRESET",
+    "ENETUNREACH",
+    "ENOBUFS",
+    "ENODATA",
+    "ENODEV",
+    "ENOMEM",
+    "ENOMSG",
+    "ENONET",
+    "ENOPROTOOPT",
+    "ENXIO",
+    "EOPNOTSUPP",
+    "EPERM",
+    "EPIPE",
+    "EPROTO",
+    "ETIME",
+    "ETIMEDOUT",
+    "EXFULL",
+];
 
 #[cfg(test)]
 mod tests {

@@ -180,27 +180,51 @@ impl Error {
     pub(crate) fn unreachable(tried: Tried, error: &(dyn StdError + 'static)) -> Self {
         let cause = Cause::of(error);
         let message = format!("the daemon cannot be reached: {}", cause.text);
-        Self::new(Some(tried), Code::Unavailable, message, ErrorKind::Unreachable, cause.io_kind)
+        Self::new(
+            Some(tried),
+            Code::Unavailable,
+            message,
+            ErrorKind::Unreachable,
+            cause.io_kind,
+        )
     }
 
     /// There is no connection to the daemon called `name`.
     pub(crate) fn unreachable_at(name: &str, error: &(dyn StdError + 'static)) -> Self {
         let cause = Cause::of(error);
         let message = format!("the daemon at {name} cannot be reached: {}", cause.text);
-        Self::new(None, Code::Unavailable, message, ErrorKind::Unreachable, cause.io_kind)
+        Self::new(
+            None,
+            Code::Unavailable,
+            message,
+            ErrorKind::Unreachable,
+            cause.io_kind,
+        )
     }
 
     /// What the client was given makes no request.
     pub(crate) fn invalid_request(violation: Violation) -> Self {
         let message = violation.to_string();
         let violations = vec![violation];
-        Self::new(None, Code::InvalidArgument, message, ErrorKind::InvalidRequest { violations }, None)
+        Self::new(
+            None,
+            Code::InvalidArgument,
+            message,
+            ErrorKind::InvalidRequest { violations },
+            None,
+        )
     }
 
     /// The answer breaks a rule of the API.
     pub(crate) fn invalid_response(tried: Tried, violation: Violation) -> Self {
         let message = format!("the daemon's answer makes no sense: {violation}");
-        Self::new(Some(tried), Code::Internal, message, ErrorKind::InvalidResponse { violation }, None)
+        Self::new(
+            Some(tried),
+            Code::Internal,
+            message,
+            ErrorKind::InvalidResponse { violation },
+            None,
+        )
     }
 
     fn new(
@@ -230,7 +254,13 @@ impl fmt::Display for Error {
             (_, ErrorKind::Kernel { .. } | ErrorKind::GetAddrInfo { .. }) | (None, _) => {
                 f.write_str(message)
             }
-            (Some(Tried { verb, handle: Some(handle) }), _) => {
+            (
+                Some(Tried {
+                    verb,
+                    handle: Some(handle),
+                }),
+                _,
+            ) => {
                 write!(f, "{verb} on handle {handle}: {message}")
             }
             (Some(Tried { verb, handle: None }), _) => write!(f, "{verb}: {message}"),

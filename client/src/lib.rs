@@ -63,7 +63,7 @@ pub use farsock_proto::{
     Violation,
     address::{Address, RawAddress, UnixAddress, VsockAddress},
     message::{ControlMessage, Credentials, ExtendedError, MessageFlags, Rights},
-    option::{Membership, MulticastInterface, OptionValue, SourceMembership},
+    option::{Membership, MulticastInterface, OptionName, OptionValue, SourceMembership},
     reason::Reason,
     socket::{Domain, Protocol, ShutdownHow, SocketType},
     v1::{
@@ -89,7 +89,6 @@ pub use crate::{
         connect::ConnectOptions,
         create::SocketOptions,
         info::SocketInfo,
-        option::OptionName,
         recv::{Received, RecvOptions},
         recv_messages::{ReceivedMessage, RecvMessagesOptions},
         send::SendOptions,

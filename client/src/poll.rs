@@ -4,7 +4,11 @@ use std::{fmt, ops::BitOr, time::Duration};
 
 use farsock_proto::v1;
 
-use crate::{Client, Error, RemoteSocket, Result, call::{Rpc, Tried}, convert};
+use crate::{
+    Client, Error, RemoteSocket, Result,
+    call::{Rpc, Tried},
+    convert,
+};
 
 impl Rpc for v1::PollRequest {
     type Response = v1::PollResponse;
@@ -39,7 +43,7 @@ impl Client {
                     events: events.to_wire(),
                 })
                 .collect(),
-            timeout: timeout.map(convert::wire_duration),
+            timeout: convert::timeout(timeout),
         };
         let tried = Tried::of(&request);
         self.call(request)

@@ -18,7 +18,11 @@ pub(crate) fn kind_of(status: &Status) -> ErrorKind {
     if let Some(info) = details.error_info()
         && let Some(kind) = kind_of_info(info)
     {
-        if kind == (ErrorKind::Daemon { reason: Reason::InvalidRequest }) {
+        if kind
+            == (ErrorKind::Daemon {
+                reason: Reason::InvalidRequest,
+            })
+        {
             return ErrorKind::InvalidRequest {
                 violations: violations(details.bad_request()),
             };
@@ -46,7 +50,11 @@ fn kind_of_info(info: &ErrorInfo) -> Option<ErrorKind> {
         ERRNO_DOMAIN => Some(ErrorKind::Kernel {
             errno: info.metadata.get(metadata::ERRNO)?.parse().ok()?,
             name: info.reason.clone(),
-            syscall: info.metadata.get(metadata::SYSCALL).cloned().unwrap_or_default(),
+            syscall: info
+                .metadata
+                .get(metadata::SYSCALL)
+                .cloned()
+                .unwrap_or_default(),
             handle: info
                 .metadata
                 .get(metadata::HANDLE)
@@ -103,7 +111,7 @@ impl Cause {
 fn chain<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
 #[cfg(test)]
@@ -141,7 +149,14 @@ mod tests {
         let metadata = HashMap::from([("errno".to_owned(), "24".to_owned())]);
         let details = ErrorDetails::with_error_info("EMFILE", ERRNO_DOMAIN, metadata);
         let kind = kind_of(&status(Code::ResourceExhausted, "", details));
-        assert!(matches!(kind, ErrorKind::Kernel { errno: 24, handle: None, .. }));
+        assert!(matches!(
+            kind,
+            ErrorKind::Kernel {
+                errno: 24,
+                handle: None,
+                ..
+            }
+        ));
     }
 
     #[test]
@@ -151,7 +166,9 @@ mod tests {
                 ErrorDetails::with_error_info(reason.as_str(), DAEMON_DOMAIN, HashMap::new());
             let kind = kind_of(&status(Code::Unavailable, "", details));
             let expected = match reason {
-                Reason::InvalidRequest => ErrorKind::InvalidRequest { violations: Vec::new() },
+                Reason::InvalidRequest => ErrorKind::InvalidRequest {
+                    violations: Vec::new(),
+                },
                 reason => ErrorKind::Daemon { reason },
             };
             assert_eq!(kind, expected);
@@ -160,9 +177,11 @@ mod tests {
 
     #[test]
     fn a_reason_that_this_client_does_not_know_leaves_the_code() {
-        let details =
-            ErrorDetails::with_error_info("OUT_OF_CHEESE", DAEMON_DOMAIN, HashMap::new());
-        assert_eq!(kind_of(&status(Code::Aborted, "", details)), ErrorKind::Other);
+        let details = ErrorDetails::with_error_info("OUT_OF_CHEESE", DAEMON_DOMAIN, HashMap::new());
+        assert_eq!(
+            kind_of(&status(Code::Aborted, "", details)),
+            ErrorKind::Other
+        );
     }
 
     #[test]
@@ -183,13 +202,24 @@ mod tests {
         let details =
             ErrorDetails::with_error_info("EAI_NONAME", GETADDRINFO_DOMAIN, HashMap::new());
         let kind = kind_of(&status(Code::NotFound, "", details));
-        assert_eq!(kind, ErrorKind::GetAddrInfo { name: "EAI_NONAME".to_owned() });
+        assert_eq!(
+            kind,
+            ErrorKind::GetAddrInfo {
+                name: "EAI_NONAME".to_owned()
+            }
+        );
     }
 
     #[test]
     fn a_status_without_details_is_known_by_its_code() {
-        assert_eq!(kind_of(&Status::unavailable("gone")), ErrorKind::Unreachable);
-        assert_eq!(kind_of(&Status::deadline_exceeded("late")), ErrorKind::DeadlineExceeded);
+        assert_eq!(
+            kind_of(&Status::unavailable("gone")),
+            ErrorKind::Unreachable
+        );
+        assert_eq!(
+            kind_of(&Status::deadline_exceeded("late")),
+            ErrorKind::DeadlineExceeded
+        );
         assert_eq!(kind_of(&Status::unimplemented("what?")), ErrorKind::Other);
         assert_eq!(kind_of(&Status::internal("oops")), ErrorKind::Other);
     }

@@ -43,7 +43,9 @@ impl Target {
             None => rest,
         };
         if path.is_empty() {
-            return Err(invalid("the path is missing: write unix:///PATH".to_owned()));
+            return Err(invalid(
+                "the path is missing: write unix:///PATH".to_owned(),
+            ));
         }
         Ok(Self::Unix(path.into()))
     }
@@ -58,7 +60,11 @@ impl Target {
             .strip_prefix("//")
             .and_then(|authority| authority.rsplit_once(':'))
             .ok_or_else(wrong)?;
-        let port = port.parse().ok().filter(|&port| port != 0).ok_or_else(wrong)?;
+        let port = port
+            .parse()
+            .ok()
+            .filter(|&port| port != 0)
+            .ok_or_else(wrong)?;
         let inner = match host.strip_prefix('[') {
             Some(inner) => inner.strip_suffix(']').ok_or_else(wrong)?,
             None if host.contains(':') => return Err(wrong()),
@@ -122,10 +128,19 @@ mod tests {
     #[test]
     fn addresses_of_both_kinds_are_understood() {
         let cases = [
-            ("unix:///run/farsock/farsock.sock", Target::Unix("/run/farsock/farsock.sock".into())),
-            ("unix:/run/farsock.sock", Target::Unix("/run/farsock.sock".into())),
+            (
+                "unix:///run/farsock/farsock.sock",
+                Target::Unix("/run/farsock/farsock.sock".into()),
+            ),
+            (
+                "unix:/run/farsock.sock",
+                Target::Unix("/run/farsock.sock".into()),
+            ),
             ("unix:farsock.sock", Target::Unix("farsock.sock".into())),
-            ("unix:///with%20percent", Target::Unix("/with%20percent".into())),
+            (
+                "unix:///with%20percent",
+                Target::Unix("/with%20percent".into()),
+            ),
             ("tcp://127.0.0.1:7600", tcp("127.0.0.1", 7600)),
             ("tcp://lab-7.example:7600", tcp("lab-7.example", 7600)),
             ("tcp://[::1]:7600", tcp("::1", 7600)),

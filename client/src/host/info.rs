@@ -123,12 +123,9 @@ fn host_info(response: v1::GetHostResponse) -> Result<HostInfo, Violation> {
 
 fn socket(support: v1::SocketSupport) -> Option<SocketSupport> {
     Some(SocketSupport {
-        domain: convert::named_domain(v1::Domain::try_from(support.domain).ok()?)?,
-        kind: convert::named_type(v1::SocketType::try_from(support.r#type).ok()?)?,
-        protocol: match v1::Protocol::try_from(support.protocol).ok()? {
-            v1::Protocol::Unspecified => Protocol::Default,
-            protocol => convert::named_protocol(protocol)?,
-        },
+        domain: Domain::from_wire(support.domain).ok()?,
+        kind: SocketType::from_wire(support.r#type).ok()?,
+        protocol: Protocol::from_wire(support.protocol).ok()?,
         supported: support.supported,
         errno_name: support.errno_name,
     })

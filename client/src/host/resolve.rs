@@ -5,7 +5,9 @@ use std::time::Duration;
 use farsock_proto::{Violation, v1};
 
 use crate::{
-    Address, Client, Domain, Error, Protocol, Result, SocketType, call::Rpc, convert,
+    Address, Client, Domain, Error, Protocol, Result, SocketType,
+    call::Rpc,
+    convert::{self, Choice},
 };
 
 impl Rpc for v1::ResolveRequest {
@@ -78,22 +80,16 @@ impl Client {
         service: &str,
         options: ResolveOptions,
     ) -> Result<Resolution> {
-        let domain = match options.domain {
-            None => v1::Domain::Unspecified,
-            Some(domain) => convert::domain_name(domain).map_err(Error::invalid_request)?,
-        };
-        let kind = match options.kind {
-            None => v1::SocketType::Unspecified,
-            Some(kind) => convert::type_name(kind).map_err(Error::invalid_request)?,
-        };
+        let domain = hint("domain", options.domain)?;
+        let kind = hint("kind", options.kind)?;
         let request = v1::ResolveRequest {
             host: host.to_owned(),
             service: service.to_owned(),
-            domain: domain.into(),
-            r#type: kind.into(),
+            domain,
+            r#type: kind,
             numeric_host: options.numeric_host,
             canonical_name: options.canonical_name,
-            timeout: options.timeout.map(convert::wire_duration),
+            timeout: convert::timeout(options.timeout),
         };
         self.ask(request, |response| {
             Ok(Resolution {
@@ -110,12 +106,23 @@ impl Client {
     }
 }
 
+/// The wire's name of a hint; the resolver is not asked by number.
+fn hint(field: &str, kind: Option<impl Into<Choice>>) -> Result<i32> {
+    match kind.map(Into::into) {
+        None => Ok(0),
+        Some(Choice::Name(name)) => Ok(name),
+        Some(Choice::Number(number)) => Err(Error::invalid_request(Violation::new(
+            field,
+            format!("{number} has no name; names are resolved for kinds with a name"),
+        ))),
+    }
+}
+
 fn resolved(entry: v1::ResolvedAddress) -> Result<ResolvedAddress, Violation> {
     Ok(ResolvedAddress {
-        domain: convert::named_domain(entry.domain())
-            .ok_or_else(|| Violation::new("domain", "not one that this client knows"))?,
-        kind: convert::named_type(entry.r#type()),
-        protocol: convert::protocol(v1::Protocol::Unspecified, entry.raw_protocol),
+        domain: Domain::from_wire(entry.domain).map_err(|violation| violation.within("domain"))?,
+        kind: SocketType::from_wire(entry.r#type).ok(),
+        protocol: convert::protocol_by_number(entry.raw_protocol),
         address: convert::address("address", entry.address)?,
     })
 }

@@ -49,14 +49,15 @@ impl RemoteSocket {
         let request = v1::AcceptRequest {
             handle: self.handle,
             nonblocking: options.nonblocking,
-            timeout: options.timeout.map(convert::wire_duration),
+            timeout: convert::timeout(options.timeout),
         };
-        self.client.ask(request, |response| {
-            // First the socket, so that it is closed if the rest of the answer makes no sense.
-            let socket = Self::owned(self.client.clone(), response.handle);
-            let peer = convert::address("peer_address", response.peer_address)?;
-            Ok((socket, peer))
-        })
-        .await
+        self.client
+            .ask(request, |response| {
+                // First the socket, so that it is closed if the rest of the answer makes no sense.
+                let socket = Self::owned(self.client.clone(), response.handle);
+                let peer = convert::address("peer_address", response.peer_address)?;
+                Ok((socket, peer))
+            })
+            .await
     }
 }

@@ -29,9 +29,10 @@ impl RemoteSocket {
             handle: self.handle,
             address: Some(address.into()),
         };
-        self.client.ask(request, |response| {
-            crate::convert::address("local_address", response.local_address)
-        })
-        .await
+        self.client
+            .ask(request, |response| {
+                crate::convert::address("local_address", response.local_address)
+            })
+            .await
     }
 }

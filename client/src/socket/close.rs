@@ -52,6 +52,11 @@ pub(super) fn close_unwatched(client: &Client, handle: u64) {
     let client = client.clone();
     runtime.spawn(async move {
         // Nobody is left to tell.
-        let _ = client.call(v1::CloseRequest { handle, abort: false }).await;
+        let _ = client
+            .call(v1::CloseRequest {
+                handle,
+                abort: false,
+            })
+            .await;
     });
 }

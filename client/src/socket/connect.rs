@@ -54,11 +54,12 @@ impl RemoteSocket {
         let request = v1::ConnectRequest {
             handle: self.handle,
             address: Some(address.into()),
-            timeout: options.timeout.map(convert::wire_duration),
+            timeout: convert::timeout(options.timeout),
         };
-        self.client.ask(request, |response| {
-            convert::optional_address("local_address", response.local_address)
-        })
-        .await
+        self.client
+            .ask(request, |response| {
+                convert::optional_address("local_address", response.local_address)
+            })
+            .await
     }
 }

@@ -1,9 +1,14 @@
 //! socket(2), with options that are set before anything else can happen.
 
-use farsock_proto::v1;
+use farsock_proto::v1::{
+    self,
+    create_socket_request::{DomainChoice, ProtocolChoice, TypeChoice},
+    option_setting::Name,
+};
 
 use crate::{
     Client, Domain, OptionName, OptionValue, Protocol, RemoteSocket, Result, SocketType, call::Rpc,
+    convert::Choice,
 };
 
 impl Rpc for v1::CreateSocketRequest {
@@ -72,15 +77,29 @@ impl Client {
         options: SocketOptions,
     ) -> Result<RemoteSocket> {
         let request = v1::CreateSocketRequest {
-            domain_choice: Some(domain.into()),
-            type_choice: Some(kind.into()),
-            protocol_choice: Some(protocol.into()),
+            domain_choice: Some(match domain.into() {
+                Choice::Name(name) => DomainChoice::Domain(name),
+                Choice::Number(number) => DomainChoice::RawDomain(number),
+            }),
+            type_choice: Some(match kind.into() {
+                Choice::Name(name) => TypeChoice::Type(name),
+                Choice::Number(number) => TypeChoice::RawType(number),
+            }),
+            protocol_choice: Some(match protocol.into() {
+                Choice::Name(name) => ProtocolChoice::Protocol(name),
+                Choice::Number(number) => ProtocolChoice::RawProtocol(number),
+            }),
             nonblocking: options.nonblocking,
             options: options
                 .options
                 .into_iter()
                 .map(|(name, value)| v1::OptionSetting {
-                    name: Some(name.into()),
+                    name: Some(match name {
+                        OptionName::Named(option) => Name::Option(option.into()),
+                        OptionName::Raw { level, number } => {
+                            Name::RawOption(v1::RawOption { level, number })
+                        }
+                    }),
                     value: Some(value.into()),
                 })
                 .collect(),

@@ -65,22 +65,21 @@ impl RemoteSocket {
     /// [`Reason::HandleNotFound`](crate::Reason::HandleNotFound).
     pub async fn info(&self) -> Result<SocketInfo> {
         let handle = self.handle;
-        self.client.ask(v1::GetSocketRequest { handle }, |response| {
-            let socket = response
-                .socket
-                .ok_or_else(|| Violation::new("socket", "absent"))?;
-            socket_info(socket).map_err(|violation| violation.within("socket"))
-        })
-        .await
+        self.client
+            .ask(v1::GetSocketRequest { handle }, |response| {
+                socket_info(convert::present("socket", response.socket)?)
+                    .map_err(|violation| violation.within("socket"))
+            })
+            .await
     }
 }
 
 pub(super) fn socket_info(socket: v1::Socket) -> Result<SocketInfo, Violation> {
     Ok(SocketInfo {
         handle: socket.handle,
-        domain: convert::domain(socket.domain(), socket.raw_domain),
-        kind: convert::socket_type(socket.r#type(), socket.raw_type),
-        protocol: convert::protocol(socket.protocol(), socket.raw_protocol),
+        domain: convert::domain(socket.domain, socket.raw_domain),
+        kind: convert::socket_type(socket.r#type, socket.raw_type),
+        protocol: convert::protocol(socket.protocol, socket.raw_protocol),
         state: match socket.state() {
             SocketState::Unspecified => None,
             state => Some(state),

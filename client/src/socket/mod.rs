@@ -11,7 +11,7 @@ pub(crate) mod info;
 mod list;
 mod listen;
 mod name;
-pub(crate) mod option;
+mod option;
 mod pair;
 pub(crate) mod recv;
 mod recv_from;

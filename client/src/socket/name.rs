@@ -32,10 +32,11 @@ impl RemoteSocket {
     /// As of getsockname(2).
     pub async fn socket_name(&self) -> Result<Address> {
         let handle = self.handle;
-        self.client.ask(v1::GetSocketNameRequest { handle }, |response| {
-            convert::address("address", response.address)
-        })
-        .await
+        self.client
+            .ask(v1::GetSocketNameRequest { handle }, |response| {
+                convert::address("address", response.address)
+            })
+            .await
     }
 
     /// Tells the peer's address. Corresponds to getpeername(2).
@@ -45,9 +46,10 @@ impl RemoteSocket {
     /// As of getpeername(2): ENOTCONN.
     pub async fn peer_name(&self) -> Result<Address> {
         let handle = self.handle;
-        self.client.ask(v1::GetPeerNameRequest { handle }, |response| {
-            convert::address("address", response.address)
-        })
-        .await
+        self.client
+            .ask(v1::GetPeerNameRequest { handle }, |response| {
+                convert::address("address", response.address)
+            })
+            .await
     }
 }

@@ -1,11 +1,8 @@
 //! setsockopt(2) and getsockopt(2).
 
-use farsock_proto::{
-    Violation,
-    v1::{self, get_option_request, option_setting, set_option_request},
-};
+use farsock_proto::v1::{self, get_option_request, set_option_request};
 
-use crate::{OptionValue, RemoteSocket, Result, SocketOption, call::Rpc, convert};
+use crate::{OptionName, OptionValue, RemoteSocket, Result, call::Rpc, convert};
 
 impl Rpc for v1::SetOptionRequest {
     type Response = v1::SetOptionResponse;
@@ -27,36 +24,10 @@ impl Rpc for v1::GetOptionRequest {
     }
 }
 
-/// Which socket option.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum OptionName {
-    /// By name.
-    Named(SocketOption),
-    /// By numbers of the daemon's host, for what has no name; also made of `(level, number)`.
-    Raw {
-        /// The protocol level.
-        level: i32,
-        /// The option's number at that level.
-        number: i32,
-    },
-}
-
-impl From<SocketOption> for OptionName {
-    fn from(option: SocketOption) -> Self {
-        Self::Named(option)
-    }
-}
-
-impl From<(i32, i32)> for OptionName {
-    fn from((level, number): (i32, i32)) -> Self {
-        Self::Raw { level, number }
-    }
-}
-
 impl RemoteSocket {
     /// Sets an option. Corresponds to setsockopt(2).
     ///
-    /// `name` is a [`SocketOption`] or the option's `(level, number)`. The value must be of the option's kind ([`OptionSupport::kind`](crate::OptionSupport::kind)),
+    /// `name` is a [`SocketOption`](crate::SocketOption) or the option's `(level, number)`. The value must be of the option's kind ([`OptionSupport::kind`](crate::OptionSupport::kind)),
     /// or [`OptionValue::Text`], which the daemon reads by that kind; of an option by number it is
     /// [`Raw`](OptionValue::Raw), or [`Integer`](OptionValue::Integer) or [`Flag`](OptionValue::Flag) for an int.
     ///
@@ -118,21 +89,11 @@ impl RemoteSocket {
             }),
             length,
         };
-        self.client.ask(request, |response| {
-            let value = response
-                .value
-                .ok_or_else(|| Violation::new("value", "absent"))?;
-            convert::option_value(value).map_err(|violation| violation.within("value"))
-        })
-        .await
-    }
-}
-
-impl From<OptionName> for option_setting::Name {
-    fn from(name: OptionName) -> Self {
-        match name {
-            OptionName::Named(option) => Self::Option(option.into()),
-            OptionName::Raw { level, number } => Self::RawOption(v1::RawOption { level, number }),
-        }
+        self.client
+            .ask(request, |response| {
+                convert::option_value(convert::present("value", response.value)?)
+                    .map_err(|violation| violation.within("value"))
+            })
+            .await
     }
 }

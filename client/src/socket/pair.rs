@@ -1,8 +1,13 @@
 //! socketpair(2).
 
-use farsock_proto::v1;
+use farsock_proto::v1::{
+    self,
+    create_socket_pair_request::{DomainChoice, ProtocolChoice, TypeChoice},
+};
 
-use crate::{Client, Domain, Protocol, RemoteSocket, Result, SocketType, call::Rpc};
+use crate::{
+    Client, Domain, Protocol, RemoteSocket, Result, SocketType, call::Rpc, convert::Choice,
+};
 
 impl Rpc for v1::CreateSocketPairRequest {
     type Response = v1::CreateSocketPairResponse;
@@ -39,9 +44,18 @@ impl Client {
         nonblocking: bool,
     ) -> Result<(RemoteSocket, RemoteSocket)> {
         let request = v1::CreateSocketPairRequest {
-            domain_choice: Some(domain.into()),
-            type_choice: Some(kind.into()),
-            protocol_choice: Some(protocol.into()),
+            domain_choice: Some(match domain.into() {
+                Choice::Name(name) => DomainChoice::Domain(name),
+                Choice::Number(number) => DomainChoice::RawDomain(number),
+            }),
+            type_choice: Some(match kind.into() {
+                Choice::Name(name) => TypeChoice::Type(name),
+                Choice::Number(number) => TypeChoice::RawType(number),
+            }),
+            protocol_choice: Some(match protocol.into() {
+                Choice::Name(name) => ProtocolChoice::Protocol(name),
+                Choice::Number(number) => ProtocolChoice::RawProtocol(number),
+            }),
             nonblocking,
         };
         let response = self.call(request).await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use farsock_proto::v1::{self, recv_response::Payload};
+use farsock_proto::v1;
 
 use crate::{MessageFlags, RemoteSocket, Result, call::Rpc, convert};
 
@@ -60,27 +60,23 @@ impl RemoteSocket {
     ///
     /// As of [`recv`](Self::recv), and [`Reason::TimedOut`](crate::Reason::TimedOut).
     pub async fn recv_with(&self, length: usize, options: RecvOptions) -> Result<Received> {
-        let (flags, raw_flags) = options.flags.to_wire();
         let request = v1::RecvRequest {
             handle: self.handle,
             length: Some(convert::wire_length(length)),
-            flags,
-            raw_flags,
-            timeout: options.timeout.map(convert::wire_duration),
+            flags: options.flags.to_wire(),
+            raw_flags: options.flags.raw(),
+            timeout: convert::timeout(options.timeout),
             as_text: false,
         };
-        self.client.ask(request, |response| {
-            Ok(Received {
-                data: match response.payload {
-                    Some(Payload::Data(data)) => data,
-                    Some(Payload::Text(text)) => text.into(),
-                    None => Bytes::new(),
-                },
-                end_of_stream: response.end_of_stream,
-                flags: convert::flags(&response.flags),
-                full_length: response.full_length,
+        self.client
+            .ask(request, |response| {
+                Ok(Received {
+                    data: response.payload.map(Bytes::from).unwrap_or_default(),
+                    end_of_stream: response.end_of_stream,
+                    flags: convert::flags(&response.flags),
+                    full_length: response.full_length,
+                })
             })
-        })
-        .await
+            .await
     }
 }

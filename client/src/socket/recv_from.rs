@@ -1,7 +1,7 @@
 //! recvfrom(2).
 
 use bytes::Bytes;
-use farsock_proto::v1::{self, recv_from_response::Payload};
+use farsock_proto::v1;
 
 use crate::{Address, Received, RecvOptions, RemoteSocket, Result, call::Rpc, convert};
 
@@ -40,29 +40,25 @@ impl RemoteSocket {
         length: usize,
         options: RecvOptions,
     ) -> Result<(Received, Option<Address>)> {
-        let (flags, raw_flags) = options.flags.to_wire();
         let request = v1::RecvFromRequest {
             handle: self.handle,
             length: Some(convert::wire_length(length)),
-            flags,
-            raw_flags,
-            timeout: options.timeout.map(convert::wire_duration),
+            flags: options.flags.to_wire(),
+            raw_flags: options.flags.raw(),
+            timeout: convert::timeout(options.timeout),
             as_text: false,
         };
-        self.client.ask(request, |response| {
-            let sender = convert::optional_address("address", response.address)?;
-            let received = Received {
-                data: match response.payload {
-                    Some(Payload::Data(data)) => data,
-                    Some(Payload::Text(text)) => text.into(),
-                    None => Bytes::new(),
-                },
-                end_of_stream: response.end_of_stream,
-                flags: convert::flags(&response.flags),
-                full_length: response.full_length,
-            };
-            Ok((received, sender))
-        })
-        .await
+        self.client
+            .ask(request, |response| {
+                let sender = convert::optional_address("address", response.address)?;
+                let received = Received {
+                    data: response.payload.map(Bytes::from).unwrap_or_default(),
+                    end_of_stream: response.end_of_stream,
+                    flags: convert::flags(&response.flags),
+                    full_length: response.full_length,
+                };
+                Ok((received, sender))
+            })
+            .await
     }
 }

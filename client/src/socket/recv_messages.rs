@@ -3,14 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use farsock_proto::{
-    Violation,
-    v1::{self, received_message::Payload},
-};
+use farsock_proto::{Violation, v1};
 
-use crate::{
-    Address, ControlMessage, MessageFlags, RemoteSocket, Result, call::Rpc, convert,
-};
+use crate::{Address, ControlMessage, MessageFlags, RemoteSocket, Result, call::Rpc, convert};
 
 impl Rpc for v1::RecvMessagesRequest {
     type Response = v1::RecvMessagesResponse;
@@ -71,36 +66,27 @@ impl RemoteSocket {
         &self,
         options: RecvMessagesOptions,
     ) -> Result<Vec<ReceivedMessage>> {
-        let (flags, raw_flags) = options.flags.to_wire();
         let request = v1::RecvMessagesRequest {
             handle: self.handle,
-            max_messages: options.max_messages.map(wire_count),
+            max_messages: options.max_messages.map(convert::wire_count),
             length: options.length.map(convert::wire_length),
-            control_length: options.control_length.map(wire_count),
-            flags,
-            raw_flags,
-            timeout: options.timeout.map(convert::wire_duration),
+            control_length: options.control_length.map(convert::wire_count),
+            flags: options.flags.to_wire(),
+            raw_flags: options.flags.raw(),
+            timeout: convert::timeout(options.timeout),
             as_text: false,
         };
-        self.client.ask(request, |response| {
-            response.messages.into_iter().map(message).collect()
-        })
-        .await
+        self.client
+            .ask(request, |response| {
+                response.messages.into_iter().map(message).collect()
+            })
+            .await
     }
-}
-
-/// A count beyond the wire's is beyond the daemon's limit just as well.
-fn wire_count(count: usize) -> i32 {
-    i32::try_from(count).unwrap_or(i32::MAX)
 }
 
 fn message(wire: v1::ReceivedMessage) -> Result<ReceivedMessage, Violation> {
     Ok(ReceivedMessage {
-        data: match wire.payload {
-            Some(Payload::Data(data)) => data,
-            Some(Payload::Text(text)) => text.into(),
-            None => Bytes::new(),
-        },
+        data: wire.payload.map(Bytes::from).unwrap_or_default(),
         address: convert::optional_address("messages.address", wire.address)?,
         end_of_stream: wire.end_of_stream,
         flags: convert::flags(&wire.flags),
@@ -108,7 +94,7 @@ fn message(wire: v1::ReceivedMessage) -> Result<ReceivedMessage, Violation> {
         control: wire
             .control
             .into_iter()
-            .map(convert::control)
+            .map(convert::control_message)
             .collect::<Result<_, _>>()
             .map_err(|violation| violation.within("messages.control"))?,
     })

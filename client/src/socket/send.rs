@@ -51,17 +51,17 @@ impl RemoteSocket {
     ///
     /// As of [`send`](Self::send), and [`Reason::TimedOut`](crate::Reason::TimedOut).
     pub async fn send_with(&self, data: impl Into<Bytes>, options: SendOptions) -> Result<usize> {
-        let (flags, raw_flags) = options.flags.to_wire();
         let request = v1::SendRequest {
             handle: self.handle,
             payload: Some(Payload::Data(data.into())),
-            flags,
-            raw_flags,
-            timeout: options.timeout.map(convert::wire_duration),
+            flags: options.flags.to_wire(),
+            raw_flags: options.flags.raw(),
+            timeout: convert::timeout(options.timeout),
         };
-        self.client.ask(request, |response| {
-            convert::number("bytes_sent", response.bytes_sent)
-        })
-        .await
+        self.client
+            .ask(request, |response| {
+                convert::number("bytes_sent", response.bytes_sent)
+            })
+            .await
     }
 }

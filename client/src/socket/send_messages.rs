@@ -75,22 +75,22 @@ impl RemoteSocket {
         messages: Vec<OutgoingMessage>,
         options: SendOptions,
     ) -> Result<Vec<usize>> {
-        let (flags, raw_flags) = options.flags.to_wire();
         let request = v1::SendMessagesRequest {
             handle: self.handle,
             messages: messages.into_iter().map(wire_message).collect(),
-            flags,
-            raw_flags,
-            timeout: options.timeout.map(convert::wire_duration),
+            flags: options.flags.to_wire(),
+            raw_flags: options.flags.raw(),
+            timeout: convert::timeout(options.timeout),
         };
-        self.client.ask(request, |response| {
-            response
-                .bytes_sent
-                .into_iter()
-                .map(|sent| convert::number("bytes_sent", sent))
-                .collect()
-        })
-        .await
+        self.client
+            .ask(request, |response| {
+                response
+                    .bytes_sent
+                    .into_iter()
+                    .map(|sent| convert::number("bytes_sent", sent))
+                    .collect()
+            })
+            .await
     }
 }
 

@@ -45,18 +45,18 @@ impl RemoteSocket {
         address: impl Into<v1::Address>,
         options: SendOptions,
     ) -> Result<usize> {
-        let (flags, raw_flags) = options.flags.to_wire();
         let request = v1::SendToRequest {
             handle: self.handle,
             address: Some(address.into()),
             payload: Some(Payload::Data(data.into())),
-            flags,
-            raw_flags,
-            timeout: options.timeout.map(convert::wire_duration),
+            flags: options.flags.to_wire(),
+            raw_flags: options.flags.raw(),
+            timeout: convert::timeout(options.timeout),
         };
-        self.client.ask(request, |response| {
-            convert::number("bytes_sent", response.bytes_sent)
-        })
-        .await
+        self.client
+            .ask(request, |response| {
+                convert::number("bytes_sent", response.bytes_sent)
+            })
+            .await
     }
 }

@@ -1,7 +1,5 @@
 //! shutdown(2).
 
-use std::net::Shutdown;
-
 use farsock_proto::v1;
 
 use crate::{RemoteSocket, Result, ShutdownHow, call::Rpc};
@@ -26,7 +24,7 @@ impl RemoteSocket {
     pub async fn shutdown(&self, how: impl Into<ShutdownHow>) -> Result<()> {
         let request = v1::ShutdownRequest {
             handle: self.handle,
-            how: v1::ShutdownHow::from(how.into()).into(),
+            how: how.into().to_wire().into(),
         };
         self.client.call(request).await?;
         Ok(())
