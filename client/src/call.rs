@@ -101,9 +101,64 @@ fn deadline(timeout: Option<Duration>, wait: Option<&prost_types::Duration>) -> 
 
 #[cfg(test)]
 mod tests {
-    use farsock_proto::time::duration_to_wire;
+    use farsock_proto::{FILE_DESCRIPTOR_SET, time::duration_to_wire, v1};
+    use prost::Message;
 
     use super::*;
+
+    /// The paths of requests, which must be those of the API.
+    macro_rules! paths {
+        ($($request:ident),*) => {
+            [$((<v1::$request as Rpc>::PATH, stringify!($request))),*]
+        };
+    }
+
+    #[test]
+    fn every_rpc_of_the_api_can_be_called_by_its_own_path() {
+        let mut paths = paths![
+            CreateSocketRequest,
+            CreateSocketPairRequest,
+            BindRequest,
+            ListenRequest,
+            AcceptRequest,
+            ConnectRequest,
+            SendRequest,
+            RecvRequest,
+            SendToRequest,
+            RecvFromRequest,
+            SendMessagesRequest,
+            RecvMessagesRequest,
+            ShutdownRequest,
+            CloseRequest,
+            GetSocketNameRequest,
+            GetPeerNameRequest,
+            SetOptionRequest,
+            GetOptionRequest,
+            PollRequest,
+            GetSocketRequest,
+            ListSocketsRequest,
+            GetHostRequest,
+            ListInterfacesRequest,
+            ResolveRequest,
+            GetClockRequest
+        ]
+        .map(|(path, request)| (path.to_owned(), format!(".farsock.v1.{request}")));
+        paths.sort();
+
+        let descriptors = prost_types::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET)
+            .expect("the API's own descriptors");
+        let mut methods = Vec::new();
+        for file in descriptors.file {
+            for service in &file.service {
+                for method in &service.method {
+                    let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                    methods.push((path, method.input_type().to_owned()));
+                }
+            }
+        }
+        methods.sort();
+        assert_eq!(paths.as_slice(), methods);
+    }
 
     #[test]
     fn a_call_has_no_deadline_unless_the_client_has_a_timeout() {

@@ -33,19 +33,19 @@ impl Target {
 
     fn unix(rest: &str) -> Result<Self, Violation> {
         // As gRPC names them: unix://ABSOLUTE or unix:PATH.
-        let path = match rest.strip_prefix("//") {
-            Some(path) if !path.starts_with('/') => {
-                return Err(invalid(format!(
-                    "unix://{path} has a host: write unix:///{path} for an absolute path, unix:{path} for a relative one"
-                )));
-            }
-            Some(path) => path,
-            None => rest,
+        let (path, must_be_absolute) = match rest.strip_prefix("//") {
+            Some(path) => (path, true),
+            None => (rest, false),
         };
         if path.is_empty() {
             return Err(invalid(
                 "the path is missing: write unix:///PATH".to_owned(),
             ));
+        }
+        if must_be_absolute && !path.starts_with('/') {
+            return Err(invalid(format!(
+                "unix://{path} has a host: write unix:///{path} for an absolute path, unix:{path} for a relative one"
+            )));
         }
         Ok(Self::Unix(path.into()))
     }
