@@ -70,7 +70,8 @@ impl From<Address> for OptionValue {
     }
 }
 
-/// Text, which the daemon reads by the option's kind: of an option that takes a name it is the name.
+/// Text, which the daemon reads by the option's kind: of an option that takes a name it is the
+/// name.
 impl From<&str> for OptionValue {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())

@@ -15,12 +15,13 @@ use crate::{
     target::{self, Target},
 };
 
-/// One call's answer may arrive this far ahead of its reader. Small, so that calls nobody reads at the moment leave the connection's
-/// window to the others; large answers come in several rounds.
+/// One call's answer may arrive this far ahead of its reader. Small, so that calls nobody reads at
+/// the moment leave the connection's window to the others; large answers come in several rounds.
 const STREAM_WINDOW: u32 = 64 << 10;
 /// All calls' answers may arrive this far ahead: 256 times a call's own window.
 const CONNECTION_WINDOW: u32 = 16 << 20;
-/// The largest frame the daemon may send. HTTP/2's default of 16 KiB costs a header, and a wake-up, per 16 KiB.
+/// The largest frame the daemon may send. HTTP/2's default of 16 KiB costs a header, and a wake-up,
+/// per 16 KiB.
 const MAX_FRAME: u32 = 1 << 20;
 /// Only network connections need pings: on one machine the end of a daemon ends its connections.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -61,10 +62,11 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// How long each call may take, as its gRPC deadline; default: no limit. Past it, the call ends as
-    /// [`DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) and the daemon stops waiting.
+    /// How long each call may take, as its gRPC deadline; default: no limit. Past it, the call ends
+    /// as [`DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) and the daemon stops waiting.
     ///
-    /// A call that brings a `timeout` of its own may take that much longer: its wait ends in the daemon, with the daemon's answer.
+    /// A call that brings a `timeout` of its own may take that much longer: its wait ends in the
+    /// daemon, with the daemon's answer.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
@@ -78,8 +80,8 @@ impl Builder {
         self
     }
 
-    /// The largest answer in bytes that the client takes memory for; default: 64 MiB. Should be above the daemon's
-    /// [`Limits::max_payload_bytes`](crate::Limits).
+    /// The largest answer in bytes that the client takes memory for; default: 64 MiB. Should be
+    /// above the daemon's [`Limits::max_payload_bytes`](crate::Limits).
     #[must_use]
     pub fn max_response_bytes(mut self, bytes: usize) -> Self {
         self.max_response_bytes = bytes;
@@ -88,18 +90,21 @@ impl Builder {
 
     /// Whether to keep to the daemon instance that is found at connecting; default: yes.
     ///
-    /// A daemon that restarted counts its handles from 1 again, so an old number may name somebody else's new socket. With this, calls to
-    /// another instance end as [`Reason::InstanceChanged`](crate::Reason::InstanceChanged). The id is asked for by one
-    /// call at connecting, rather than later: a restart in between would go unnoticed. A program that makes a single call, with
-    /// a handle number it was given, gains nothing from it and can save that call; see also [`instance`](Self::instance).
+    /// A daemon that restarted counts its handles from 1 again, so an old number may name somebody
+    /// else's new socket. With this, calls to another instance end as
+    /// [`Reason::InstanceChanged`](crate::Reason::InstanceChanged). The id is asked for by one call
+    /// at connecting, rather than later: a restart in between would go unnoticed. A program that
+    /// makes a single call, with a handle number it was given, gains nothing from it and can save
+    /// that call; see also [`instance`](Self::instance).
     #[must_use]
     pub fn pin_instance(mut self, pin: bool) -> Self {
         self.instance = if pin { Instance::Found } else { Instance::Any };
         self
     }
 
-    /// Keep to the daemon instance of this id ([`HostInfo::instance_id`](crate::HostInfo::instance_id)), such as the one
-    /// that handle numbers from an earlier run belong to. Connecting asks for nothing then.
+    /// Keep to the daemon instance of this id
+    /// ([`HostInfo::instance_id`](crate::HostInfo::instance_id)), such as the one that handle
+    /// numbers from an earlier run belong to. Connecting asks for nothing then.
     #[must_use]
     pub fn instance(mut self, id: impl Into<String>) -> Self {
         self.instance = Instance::Known(id.into());

@@ -11,8 +11,9 @@ use crate::{Client, Error, Result};
 
 /// A request message: which RPC it belongs to, and what an error tells of it.
 ///
-/// Calls are unary RPCs today. What else can carry a request has this one trait to extend, and no verb to touch.
-pub(crate) trait Rpc: prost::Message + Clone + 'static {
+/// Calls are unary RPCs today. What else can carry a request has this one trait to extend, and no
+/// verb to touch.
+pub(crate) trait Rpc: prost::Message + 'static {
     /// The RPC's answer.
     type Response: prost::Message + Default + 'static;
     /// The RPC's path.
@@ -90,8 +91,9 @@ impl Client {
     }
 }
 
-/// The gRPC deadline of a call: the client's `timeout`, on top of what the request itself lets the daemon wait, so that a wait
-/// that was asked for ends by the daemon's clock and with the daemon's answer.
+/// The gRPC deadline of a call: the client's `timeout`, on top of what the request itself lets the
+/// daemon wait, so that a wait that was asked for ends by the daemon's clock and with the daemon's
+/// answer.
 fn deadline(timeout: Option<Duration>, wait: Option<&prost_types::Duration>) -> Option<Duration> {
     let wait = wait
         .and_then(|wait| Duration::try_from(*wait).ok())

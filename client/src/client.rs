@@ -12,8 +12,9 @@ use crate::{Builder, Result};
 
 /// One connection to a daemon. Clones share it, and cost an [`Arc`]'s clone.
 ///
-/// When the connection breaks, calls in flight end as [`ErrorKind::Unreachable`](crate::ErrorKind::Unreachable) and the next call
-/// connects again. No call is made twice. Handles outlive the connection, though not the daemon: by default a client
+/// When the connection breaks, calls in flight end as
+/// [`ErrorKind::Unreachable`](crate::ErrorKind::Unreachable) and the next call connects again. No
+/// call is made twice. Handles outlive the connection, though not the daemon: by default a client
 /// keeps to the daemon instance that it found first ([`Builder::pin_instance`]).
 ///
 /// Belongs to the tokio runtime that it was connected on, and must not outlive it.
@@ -39,19 +40,20 @@ pub(crate) struct Transport {
 }
 
 impl Client {
-    /// Connects to the daemon at `unix:///PATH` or `tcp://HOST:PORT`, with the defaults of [`Builder`].
+    /// Connects to the daemon at `unix:///PATH` or `tcp://HOST:PORT`, with the defaults of
+    /// [`Builder`].
     ///
     /// # Errors
     ///
     /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if `address` is not one, and
-    /// [`Unreachable`](crate::ErrorKind::Unreachable) if no daemon answers there: what is wrong with the connection is told here, not by the
-    /// first call.
+    /// [`Unreachable`](crate::ErrorKind::Unreachable) if no daemon answers there: what is wrong
+    /// with the connection is told here, not by the first call.
     pub async fn connect(address: &str) -> Result<Self> {
         Self::builder().connect(address).await
     }
 
-    /// Connects by `connector`, which opens the byte stream to the daemon, at first and again whenever it broke: for
-    /// transports of one's own, and for daemons in the same process.
+    /// Connects by `connector`, which opens the byte stream to the daemon, at first and again
+    /// whenever it broke: for transports of one's own, and for daemons in the same process.
     ///
     /// # Errors
     ///

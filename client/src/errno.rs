@@ -40,7 +40,8 @@ pub(crate) fn io_kind(name: &str) -> ErrorKind {
     }
 }
 
-/// The same name as one that lives for ever, of the errnos that the kernel puts into a socket's error queue.
+/// The same name as one that lives for ever, of the errnos that the kernel puts into a socket's
+/// error queue.
 pub(crate) fn interned(name: &str) -> Option<&'static str> {
     ERROR_QUEUE.into_iter().find(|known| *known == name)
 }

@@ -1,4 +1,5 @@
-//! What can go wrong with a call, told apart by who said no: the kernel, the daemon, or the way to it.
+//! What can go wrong with a call, told apart by who said no: the kernel, the daemon, or the way to
+//! it.
 
 use std::{error::Error as StdError, fmt, io};
 
@@ -17,7 +18,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A call that failed: what was tried, and who said no.
 ///
-/// Reads as one line, such as `connect 127.0.0.1:4000 on handle 3: Connection refused (ECONNREFUSED)`.
+/// Reads as one line, such as `connect 127.0.0.1:4000 on handle 3: Connection refused
+/// (ECONNREFUSED)`.
 #[derive(Clone, Debug)]
 pub struct Error {
     // Boxed, since results carry it through every call.
@@ -64,7 +66,8 @@ pub enum ErrorKind {
         /// The fields, and what is wrong with them.
         violations: Vec<Violation>,
     },
-    /// The daemon cannot be reached, or the connection broke. Whether the daemon carried out a call that was under way is not known.
+    /// The daemon cannot be reached, or the connection broke. Whether the daemon carried out a call
+    /// that was under way is not known.
     Unreachable,
     /// The client's [`timeout`](crate::Builder::timeout) was over.
     DeadlineExceeded,

@@ -1,15 +1,17 @@
 //! A thin async client for farsockd: real kernel sockets on any host, with std types in and out.
 //!
-//! A [`Client`] is one connection to a daemon, cheap to clone. It hands out [`RemoteSocket`]s, whose methods are the system calls
-//! by their man-page names. What the daemon's kernel answers comes back as it is: an [`Error`] keeps the errno and the call,
-//! and turns into a [`std::io::Error`] of the kind that the same call would have had here.
+//! A [`Client`] is one connection to a daemon, cheap to clone. It hands out [`RemoteSocket`]s,
+//! whose methods are the system calls by their man-page names. What the daemon's kernel answers
+//! comes back as it is: an [`Error`] keeps the errno and the call, and turns into a
+//! [`std::io::Error`] of the kind that the same call would have had here.
 //!
 //! ```
 //! use farsock_client::{Client, Domain, Protocol, SocketType};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // A daemon in this process. Elsewhere: Client::connect("unix:///run/farsock/farsock.sock") or "tcp://127.0.0.1:7600".
+//! // A daemon in this process. Elsewhere: Client::connect("unix:///run/farsock/farsock.sock"),
+//! // or "tcp://127.0.0.1:7600".
 //! let daemon = farsock_daemon::embedded();
 //! let client = Client::connect_with(daemon.connector()).await?;
 //!
@@ -38,13 +40,15 @@
 //!
 //! # Waiting
 //!
-//! Accept, connect, send, receive and poll wait until the kernel has an answer. To bound one call, give it a `timeout` by its
-//! `_with` form ([`RemoteSocket::accept_with`] and so on): the daemon ends the wait, takes nothing from the socket, and
-//! says [`Reason::TimedOut`]. To bound every call of a client, set [`Builder::timeout`]. Dropping a call's future ends the wait as well.
+//! Accept, connect, send, receive and poll wait until the kernel has an answer. To bound one call,
+//! give it a `timeout` by its `_with` form ([`RemoteSocket::accept_with`] and so on): the daemon
+//! ends the wait, takes nothing from the socket, and says [`Reason::TimedOut`]. To bound every call
+//! of a client, set [`Builder::timeout`]. Dropping a call's future ends the wait as well.
 //!
 //! # What the wire looks like
 //!
-//! The API itself, package `farsock.v1`, is in [`farsock_proto`]; nothing here is needed to speak it.
+//! The API itself, package `farsock.v1`, is in [`farsock_proto`]; nothing here is needed to speak
+//! it.
 
 mod builder;
 mod call;

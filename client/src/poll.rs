@@ -21,9 +21,9 @@ impl Rpc for v1::PollRequest {
 }
 
 impl Client {
-    /// Waits until one of several sockets is ready, at most for `timeout` (`None`: for ever; zero: not at all), and
-    /// tells those that are, in the order of `entries`; none if the time was over. Takes 1-1,024 entries, sockets or handles.
-    /// Corresponds to poll(2).
+    /// Waits until one of several sockets is ready, at most for `timeout` (`None`: for ever; zero:
+    /// not at all), and tells those that are, in the order of `entries`; none if the time was over.
+    /// Takes 1-1,024 entries, sockets or handles. Corresponds to poll(2).
     ///
     /// A handle that does not exist is reported with [`PollEvents::NVAL`].
     ///

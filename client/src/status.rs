@@ -1,4 +1,5 @@
-//! Reads a gRPC status: whose error it is, by its `google.rpc.ErrorInfo`, or by the failure of the connection below it.
+//! Reads a gRPC status: whose error it is, by its `google.rpc.ErrorInfo`, or by the failure of the
+//! connection below it.
 
 use std::{error::Error as StdError, io};
 
@@ -39,7 +40,8 @@ pub(crate) fn kind_of(status: &Status) -> ErrorKind {
         // tonic's own timer says CANCELLED; the daemon's would say DEADLINE_EXCEEDED.
         Code::Cancelled if has_expired(status) => ErrorKind::DeadlineExceeded,
         Code::Unavailable => ErrorKind::Unreachable,
-        // A status that came from the daemon has no source here; one that tonic made of a failed connection has.
+        // A status that came from the daemon has no source here; one that tonic made of a failed
+        // connection has.
         _ if status.source().is_some() => ErrorKind::Unreachable,
         _ => ErrorKind::Other,
     }

@@ -44,7 +44,8 @@ impl Target {
         }
         if must_be_absolute && !path.starts_with('/') {
             return Err(invalid(format!(
-                "unix://{path} has a host: write unix:///{path} for an absolute path, unix:{path} for a relative one"
+                "unix://{path} has a host: write unix:///{path} for an absolute path, \
+                 unix:{path} for a relative one"
             )));
         }
         Ok(Self::Unix(path.into()))
@@ -80,7 +81,8 @@ impl Target {
     }
 }
 
-/// What the daemon sees as `:authority`. A zone cannot stand in it, and says nothing to the other host.
+/// What the daemon sees as `:authority`. A zone cannot stand in it, and says nothing to the other
+/// host.
 pub(crate) fn tcp_origin(host: &str, port: u16) -> String {
     let host = host.split('%').next().unwrap_or(host);
     if host.contains(':') {

@@ -1,4 +1,5 @@
-//! Control messages as the kernel gave them: all kinds, while requests may have those alone that the kernel takes.
+//! Control messages as the kernel gave them: all kinds, while requests may have those alone that
+//! the kernel takes.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

@@ -50,7 +50,8 @@ pub(crate) fn socket_type(name: i32, number: i32) -> SocketType {
     SocketType::from_wire(name).unwrap_or(SocketType::Other(number))
 }
 
-/// The protocol that a reply says both by name and by number; number 0 is none, and one without a name here has name 0.
+/// The protocol that a reply says both by name and by number; number 0 is none, and one without a
+/// name here has name 0.
 pub(crate) fn protocol(name: i32, number: i32) -> Protocol {
     match Protocol::from_wire(name) {
         Ok(Protocol::Default) | Err(_) if number != 0 => Protocol::Other(number),
@@ -59,7 +60,8 @@ pub(crate) fn protocol(name: i32, number: i32) -> Protocol {
     }
 }
 
-/// The protocol that a reply says by number alone. Internet protocols have the same numbers everywhere.
+/// The protocol that a reply says by number alone. Internet protocols have the same numbers
+/// everywhere.
 pub(crate) fn protocol_by_number(number: i32) -> Protocol {
     let name = match number {
         1 => v1::Protocol::Icmp,

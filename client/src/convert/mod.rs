@@ -1,6 +1,7 @@
 //! The daemon's answers in domain types, and the checks of what they must hold.
 //!
-//! [`farsock_proto`] reads what requests may say; replies may say more (what the kernel alone tells), and leave fields out.
+//! [`farsock_proto`] reads what requests may say; replies may say more (what the kernel alone
+//! tells), and leave fields out.
 
 use std::{
     net::IpAddr,
@@ -32,7 +33,8 @@ pub(crate) fn timeout(timeout: Option<Duration>) -> Option<prost_types::Duration
     timeout.map(duration_to_wire)
 }
 
-/// What a length is on the wire. Longer ones than it can say are beyond every daemon's limit just as well.
+/// What a length is on the wire. Longer ones than it can say are beyond every daemon's limit just
+/// as well.
 pub(crate) fn wire_length(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
 }
@@ -102,7 +104,8 @@ pub(crate) fn option_value(wire: v1::OptionValue) -> Result<OptionValue, Violati
     }
 }
 
-/// Flags of a received message. Those that a newer daemon knows and this client does not are left out.
+/// Flags of a received message. Those that a newer daemon knows and this client does not are left
+/// out.
 pub(crate) fn flags(numbers: &[i32]) -> MessageFlags {
     numbers
         .iter()

@@ -20,7 +20,8 @@ impl Rpc for v1::GetHostRequest {
 pub struct HostInfo {
     /// The daemon's version, such as "0.1.0".
     pub version: String,
-    /// 32 hexadecimal digits chosen at the daemon's start: another id means another daemon, whose handles mean other sockets.
+    /// 32 hexadecimal digits chosen at the daemon's start: another id means another daemon, whose
+    /// handles mean other sockets.
     pub instance_id: String,
     /// The host's name.
     pub host_name: String,

@@ -53,7 +53,8 @@ pub struct InterfaceAddress {
 }
 
 impl Client {
-    /// Lists the host's network interfaces and their addresses, by index, upwards. Corresponds to getifaddrs(3).
+    /// Lists the host's network interfaces and their addresses, by index, upwards. Corresponds to
+    /// getifaddrs(3).
     ///
     /// # Errors
     ///

@@ -31,7 +31,8 @@ pub struct ResolveOptions {
     pub numeric_host: bool,
     /// Ask for the canonical name (AI_CANONNAME). Default: no.
     pub canonical_name: bool,
-    /// How long to wait at most; `None` (default): for ever. Past it: [`Reason::TimedOut`](crate::Reason::TimedOut).
+    /// How long to wait at most; `None` (default): for ever. Past it:
+    /// [`Reason::TimedOut`](crate::Reason::TimedOut).
     pub timeout: Option<Duration>,
 }
 
@@ -58,8 +59,8 @@ pub struct ResolvedAddress {
 }
 
 impl Client {
-    /// Resolves a host name or numeric address (empty: the wildcard address) and a service name or port number (empty: port 0) on
-    /// the daemon's host. Corresponds to getaddrinfo(3).
+    /// Resolves a host name or numeric address (empty: the wildcard address) and a service name or
+    /// port number (empty: port 0) on the daemon's host. Corresponds to getaddrinfo(3).
     ///
     /// # Errors
     ///
@@ -69,7 +70,8 @@ impl Client {
             .await
     }
 
-    /// Resolves names for certain sockets, or with a limit. Corresponds to getaddrinfo(3) with hints.
+    /// Resolves names for certain sockets, or with a limit. Corresponds to getaddrinfo(3) with
+    /// hints.
     ///
     /// # Errors
     ///

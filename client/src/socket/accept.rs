@@ -23,7 +23,8 @@ impl Rpc for v1::AcceptRequest {
 /// How to accept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AcceptOptions {
-    /// Whether calls on the new socket end in EAGAIN instead of waiting (SOCK_NONBLOCK). Default: no; not inherited.
+    /// Whether calls on the new socket end in EAGAIN instead of waiting (SOCK_NONBLOCK). Default:
+    /// no; not inherited.
     pub nonblocking: bool,
     /// How long to wait at most; `None` (default): for ever; zero: not at all. Past it:
     /// [`Reason::TimedOut`](crate::Reason::TimedOut).
@@ -31,16 +32,19 @@ pub struct AcceptOptions {
 }
 
 impl RemoteSocket {
-    /// Waits for the next connection of a listening socket: the connected socket, and its peer's address. Corresponds to accept(2).
+    /// Waits for the next connection of a listening socket: the connected socket, and its peer's
+    /// address. Corresponds to accept(2).
     ///
     /// # Errors
     ///
-    /// As of accept(2): EINVAL on a socket that does not listen, ECONNABORTED, EMFILE; EAGAIN on a non-blocking socket.
+    /// As of accept(2): EINVAL on a socket that does not listen, ECONNABORTED, EMFILE; EAGAIN on a
+    /// non-blocking socket.
     pub async fn accept(&self) -> Result<(Self, Address)> {
         self.accept_with(AcceptOptions::default()).await
     }
 
-    /// Waits for the next connection, with a limit or for a non-blocking socket. Corresponds to accept4(2).
+    /// Waits for the next connection, with a limit or for a non-blocking socket. Corresponds to
+    /// accept4(2).
     ///
     /// # Errors
     ///

@@ -15,11 +15,11 @@ impl Rpc for v1::BindRequest {
 }
 
 impl RemoteSocket {
-    /// Gives the socket a local address, and tells which: with the port, or the name, that the kernel chose. Corresponds
-    /// to bind(2), and getsockname(2) for the answer.
+    /// Gives the socket a local address, and tells which: with the port, or the name, that the
+    /// kernel chose. Corresponds to bind(2), and getsockname(2) for the answer.
     ///
-    /// `address` is a [`SocketAddr`](std::net::SocketAddr), an [`Address`], or its text, such as "127.0.0.1:0", "[fe80::1%eth0]:80" or
-    /// "unix:/run/a.sock", which the daemon reads.
+    /// `address` is a [`SocketAddr`](std::net::SocketAddr), an [`Address`], or its text, such as
+    /// "127.0.0.1:0", "[fe80::1%eth0]:80" or "unix:/run/a.sock", which the daemon reads.
     ///
     /// # Errors
     ///

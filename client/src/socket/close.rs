@@ -2,7 +2,7 @@
 
 use farsock_proto::v1;
 
-use crate::{Client, RemoteSocket, Result, call::Rpc};
+use crate::{Client, ErrorKind, RemoteSocket, Result, call::Rpc};
 
 impl Rpc for v1::CloseRequest {
     type Response = v1::CloseResponse;
@@ -15,8 +15,9 @@ impl Rpc for v1::CloseRequest {
 }
 
 impl RemoteSocket {
-    /// Closes the socket, ends the calls that wait on it ([`Reason::HandleClosed`](crate::Reason::HandleClosed)), and returns when the
-    /// kernel has closed it: with SO_LINGER set, that may take its time. Adopted sockets are closed as well.
+    /// Closes the socket, ends the calls that wait on it
+    /// ([`Reason::HandleClosed`](crate::Reason::HandleClosed)), and returns when the kernel has
+    /// closed it: with SO_LINGER set, that may take its time. Adopted sockets are closed as well.
     /// Corresponds to close(2).
     ///
     /// # Errors
@@ -26,8 +27,8 @@ impl RemoteSocket {
         self.end(false).await
     }
 
-    /// Closes the socket; a TCP connection by reset (RST), with what is unsent thrown away. Corresponds to close(2) with
-    /// SO_LINGER of 0 seconds.
+    /// Closes the socket; a TCP connection by reset (RST), with what is unsent thrown away.
+    /// Corresponds to close(2) with SO_LINGER of 0 seconds.
     ///
     /// # Errors
     ///
@@ -38,15 +39,22 @@ impl RemoteSocket {
 
     async fn end(mut self, abort: bool) -> Result<()> {
         let handle = self.handle;
-        self.client.call(v1::CloseRequest { handle, abort }).await?;
-        // A call that was given up, or did not reach the daemon, leaves the closing to the drop.
-        self.close_on_drop = false;
-        Ok(())
+        let closing = self.client.call(v1::CloseRequest { handle, abort }).await;
+        // A call that was given up, or may not have reached the daemon, leaves the closing to the
+        // drop.
+        self.close_on_drop &= match &closing {
+            Ok(_) => false,
+            Err(error) => matches!(
+                error.kind(),
+                ErrorKind::Unreachable | ErrorKind::DeadlineExceeded
+            ),
+        };
+        closing.map(drop)
     }
 }
 
-/// Closes a handle by a task of its own. The task's owner is the client's runtime; it ends with the call. Should the runtime
-/// end first, the socket stays open, as it would if this process had died.
+/// Closes a handle by a task of its own. The task's owner is the client's runtime; it ends with the
+/// call. Should the runtime end first, the socket stays open, as it would if this process had died.
 pub(super) fn close_unwatched(client: &Client, handle: u64) {
     let runtime = client.runtime().clone();
     let client = client.clone();

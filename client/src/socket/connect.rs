@@ -23,20 +23,23 @@ impl Rpc for v1::ConnectRequest {
 /// How to connect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConnectOptions {
-    /// How long to wait at most; `None` (default): as long as the kernel does; zero: not at all. Past it:
-    /// [`Reason::TimedOut`](crate::Reason::TimedOut), and the socket goes on connecting.
+    /// How long to wait at most; `None` (default): as long as the kernel does; zero: not at all.
+    /// Past it: [`Reason::TimedOut`](crate::Reason::TimedOut), and the socket goes on connecting.
     pub timeout: Option<Duration>,
 }
 
 impl RemoteSocket {
-    /// Connects the socket, or sets a datagram socket's peer ([`Address::Unspecified`] dissolves it), and tells the
-    /// local address it has now, if the kernel does. Corresponds to connect(2), and getsockname(2) for the answer.
+    /// Connects the socket, or sets a datagram socket's peer ([`Address::Unspecified`] dissolves
+    /// it), and tells the local address it has now, if the kernel does. Corresponds to connect(2),
+    /// and getsockname(2) for the answer.
     ///
-    /// Ended early, it leaves the socket connecting: another connect says EALREADY, and poll and SO_ERROR tell the end.
+    /// Ended early, it leaves the socket connecting: another connect says EALREADY, and poll and
+    /// SO_ERROR tell the end.
     ///
     /// # Errors
     ///
-    /// As of connect(2): ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, EISCONN; EINPROGRESS on a non-blocking socket.
+    /// As of connect(2): ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, EISCONN; EINPROGRESS on a
+    /// non-blocking socket.
     pub async fn connect(&self, address: impl Into<v1::Address>) -> Result<Option<Address>> {
         self.connect_with(address, ConnectOptions::default()).await
     }

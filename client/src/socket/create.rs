@@ -20,7 +20,8 @@ impl Rpc for v1::CreateSocketRequest {
 /// What a new socket shall have from the start.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SocketOptions {
-    /// Whether calls on the socket end in EAGAIN or EINPROGRESS instead of waiting (SOCK_NONBLOCK). Default: no.
+    /// Whether calls on the socket end in EAGAIN or EINPROGRESS instead of waiting (SOCK_NONBLOCK).
+    /// Default: no.
     pub nonblocking: bool,
     /// Options to set, in order. If one fails there is no socket.
     pub options: Vec<(OptionName, OptionValue)>,
@@ -53,7 +54,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As of socket(2), and [`Reason::QuotaExceeded`](crate::Reason::QuotaExceeded) at the daemon's limit of handles.
+    /// As of socket(2), and [`Reason::QuotaExceeded`](crate::Reason::QuotaExceeded) at the daemon's
+    /// limit of handles.
     pub async fn socket(
         &self,
         domain: Domain,
@@ -64,7 +66,8 @@ impl Client {
             .await
     }
 
-    /// Creates a socket and sets its options: all of them, or there is no socket. Corresponds to socket(2) and setsockopt(2).
+    /// Creates a socket and sets its options: all of them, or there is no socket. Corresponds to
+    /// socket(2) and setsockopt(2).
     ///
     /// # Errors
     ///

@@ -38,10 +38,11 @@ pub struct SocketInfo {
     pub peer_address: Option<Address>,
     /// Whether calls on it end in EAGAIN or EINPROGRESS instead of waiting.
     pub nonblocking: bool,
-    /// Bytes received and not yet read; of a datagram socket, the next datagram's; of a listening TCP socket, connections waiting
-    /// for an accept. `None` if the kernel does not tell.
+    /// Bytes received and not yet read; of a datagram socket, the next datagram's; of a listening
+    /// TCP socket, connections waiting for an accept. `None` if the kernel does not tell.
     pub receive_queue: Option<u64>,
-    /// Bytes sent and not yet acknowledged or taken; of a listening TCP socket, the backlog's limit. `None` if the kernel does not tell.
+    /// Bytes sent and not yet acknowledged or taken; of a listening TCP socket, the backlog's
+    /// limit. `None` if the kernel does not tell.
     pub send_queue: Option<u64>,
     /// When the handle came to be, by the daemon's clock.
     pub create_time: SystemTime,

@@ -16,8 +16,8 @@ impl Rpc for v1::ListSocketsRequest {
 }
 
 impl Client {
-    /// Lists the caller's sockets by handle, upwards: all of them, in as many calls as it takes. Sockets that are closed meanwhile
-    /// may be among them.
+    /// Lists the caller's sockets by handle, upwards: all of them, in as many calls as it takes.
+    /// Sockets that are closed meanwhile may be among them.
     ///
     /// # Errors
     ///

@@ -15,8 +15,9 @@ impl Rpc for v1::ListenRequest {
 }
 
 impl RemoteSocket {
-    /// Makes the socket wait for connections. `backlog`, how many may wait for an accept, goes to the kernel as it is, which caps
-    /// it at net.core.somaxconn; `None`: 4,096. Corresponds to listen(2).
+    /// Makes the socket wait for connections. `backlog`, how many may wait for an accept, goes to
+    /// the kernel as it is, which caps it at net.core.somaxconn; `None`: 4,096. Corresponds to
+    /// listen(2).
     ///
     /// # Errors
     ///

@@ -21,18 +21,21 @@ pub(crate) mod send_messages;
 mod send_to;
 mod shutdown;
 
-/// A socket that the daemon owns, by its handle. Its methods are the system calls, by their man-page names.
+/// A socket that the daemon owns, by its handle. Its methods are the system calls, by their
+/// man-page names.
 ///
-/// All of them take `&self`: put the socket into an [`Arc`](std::sync::Arc) to send and receive at the same time. On one socket, sends take
-/// effect in the order in which they reach the daemon, and so do receives and accepts; everything else starts at once.
+/// All of them take `&self`: put the socket into an [`Arc`](std::sync::Arc) to send and receive at
+/// the same time. On one socket, sends take effect in the order in which they reach the daemon, and
+/// so do receives and accepts; everything else starts at once.
 ///
-/// A socket that this client created or accepted is closed when it is dropped, by a task on the client's tokio runtime: best effort, as
-/// nobody waits for it and a runtime that ends takes it along. [`close`](Self::close) closes for sure, and
-/// tells what the kernel said; [`into_handle`](Self::into_handle) leaves the socket open.
+/// A socket that this client created or accepted is closed when it is dropped, by a task on the
+/// client's tokio runtime: best effort, as nobody waits for it and a runtime that ends takes it
+/// along. [`close`](Self::close) closes for sure, and tells what the kernel said;
+/// [`into_handle`](Self::into_handle) leaves the socket open.
 ///
-/// Dropping the future of a call that waits ends the wait in the daemon, which has then taken nothing from the socket. If
-/// the answer was already on its way it is lost: an accepted connection then stays in the daemon, where
-/// [`Client::sockets`] lists it.
+/// Dropping the future of a call that waits ends the wait in the daemon, which has then taken
+/// nothing from the socket. If the answer was already on its way it is lost: an accepted connection
+/// then stays in the daemon, where [`Client::sockets`] lists it.
 #[derive(Debug)]
 pub struct RemoteSocket {
     client: Client,
@@ -53,7 +56,8 @@ impl RemoteSocket {
         &self.client
     }
 
-    /// Lets go of the socket and leaves it open in the daemon; [`Client::adopt`] takes the number up again.
+    /// Lets go of the socket and leaves it open in the daemon; [`Client::adopt`] takes the number
+    /// up again.
     #[must_use = "the socket stays open in the daemon, and the number is its only name"]
     pub fn into_handle(mut self) -> u64 {
         self.close_on_drop = false;
@@ -71,8 +75,9 @@ impl RemoteSocket {
 }
 
 impl Client {
-    /// The socket of a handle that is known by its number: from an earlier run, or received in SCM_RIGHTS. Asks the
-    /// daemon nothing, so a handle that does not exist shows at the first call. Not closed on drop.
+    /// The socket of a handle that is known by its number: from an earlier run, or received in
+    /// SCM_RIGHTS. Asks the daemon nothing, so a handle that does not exist shows at the first
+    /// call. Not closed on drop.
     #[must_use]
     pub fn adopt(&self, handle: u64) -> RemoteSocket {
         RemoteSocket {

@@ -25,7 +25,8 @@ impl Rpc for v1::GetPeerNameRequest {
 }
 
 impl RemoteSocket {
-    /// Tells the local address; of an unbound internet socket it is zeros. Corresponds to getsockname(2).
+    /// Tells the local address; of an unbound internet socket it is zeros. Corresponds to
+    /// getsockname(2).
     ///
     /// # Errors
     ///

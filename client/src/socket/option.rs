@@ -27,9 +27,11 @@ impl Rpc for v1::GetOptionRequest {
 impl RemoteSocket {
     /// Sets an option. Corresponds to setsockopt(2).
     ///
-    /// `name` is a [`SocketOption`](crate::SocketOption) or the option's `(level, number)`. The value must be of the option's kind ([`OptionSupport::kind`](crate::OptionSupport::kind)),
-    /// or [`OptionValue::Text`], which the daemon reads by that kind; of an option by number it is
-    /// [`Raw`](OptionValue::Raw), or [`Integer`](OptionValue::Integer) or [`Flag`](OptionValue::Flag) for an int.
+    /// `name` is a [`SocketOption`](crate::SocketOption) or the option's `(level, number)`. The
+    /// value must be of the option's kind ([`OptionSupport::kind`](crate::OptionSupport::kind)), or
+    /// [`OptionValue::Text`], which the daemon reads by that kind; of an option by number it is
+    /// [`Raw`](OptionValue::Raw), or [`Integer`](OptionValue::Integer) or
+    /// [`Flag`](OptionValue::Flag) for an int.
     ///
     /// # Errors
     ///
@@ -54,8 +56,8 @@ impl RemoteSocket {
         Ok(())
     }
 
-    /// Reads an option; the value is of the option's kind, and [`Raw`](OptionValue::Raw) of one by number. Corresponds
-    /// to getsockopt(2).
+    /// Reads an option; the value is of the option's kind, and [`Raw`](OptionValue::Raw) of one by
+    /// number. Corresponds to getsockopt(2).
     ///
     /// # Errors
     ///
@@ -64,8 +66,8 @@ impl RemoteSocket {
         self.read_option(name.into(), None).await
     }
 
-    /// Reads an option whose value is bytes, with room for `length` of them, at most 65,536 (other reads: 1,024).
-    /// Corresponds to getsockopt(2).
+    /// Reads an option whose value is bytes, with room for `length` of them, at most 65,536 (other
+    /// reads: 1,024). Corresponds to getsockopt(2).
     ///
     /// # Errors
     ///

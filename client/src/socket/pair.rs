@@ -16,12 +16,13 @@ impl Rpc for v1::CreateSocketPairRequest {
 }
 
 impl Client {
-    /// Creates two sockets that are connected with each other. Linux has them in [`Domain::Unix`] alone.
-    /// Corresponds to socketpair(2).
+    /// Creates two sockets that are connected with each other. Linux has them in [`Domain::Unix`]
+    /// alone. Corresponds to socketpair(2).
     ///
     /// # Errors
     ///
-    /// As of socketpair(2), and [`Reason::QuotaExceeded`](crate::Reason::QuotaExceeded) at the daemon's limit of handles.
+    /// As of socketpair(2), and [`Reason::QuotaExceeded`](crate::Reason::QuotaExceeded) at the
+    /// daemon's limit of handles.
     pub async fn socket_pair(
         &self,
         domain: Domain,

@@ -36,7 +36,8 @@ pub struct RecvOptions {
 pub struct Received {
     /// The bytes.
     pub data: Bytes,
-    /// Whether a stream or seqpacket peer has ended its side: recv(2) returned 0 for a length over 0.
+    /// Whether a stream or seqpacket peer has ended its side: recv(2) returned 0 for a length over
+    /// 0.
     pub end_of_stream: bool,
     /// Flags of the received message: TRUNC, OOB, EOR ...
     pub flags: MessageFlags,
@@ -45,7 +46,8 @@ pub struct Received {
 }
 
 impl RemoteSocket {
-    /// Receives at most `length` bytes, from 0 to [`Limits::max_payload_bytes`](crate::Limits). Corresponds to recv(2).
+    /// Receives at most `length` bytes, from 0 to [`Limits::max_payload_bytes`](crate::Limits).
+    /// Corresponds to recv(2).
     ///
     /// # Errors
     ///

@@ -20,8 +20,8 @@ impl Rpc for v1::RecvFromRequest {
 }
 
 impl RemoteSocket {
-    /// Receives at most `length` bytes, and tells the sender's address, if the kernel does: of a connected stream and of
-    /// an unbound unix sender it tells none. Corresponds to recvfrom(2).
+    /// Receives at most `length` bytes, and tells the sender's address, if the kernel does: of a
+    /// connected stream and of an unbound unix sender it tells none. Corresponds to recvfrom(2).
     ///
     /// # Errors
     ///

@@ -26,16 +26,18 @@ impl Rpc for v1::RecvMessagesRequest {
 pub struct RecvMessagesOptions {
     /// How many messages at most, 1-1,024; `None` (default): 1.
     pub max_messages: Option<usize>,
-    /// How many bytes of each message at most; `None` (default): 65,536, or less so that all of them stay within
-    /// [`Limits::max_payload_bytes`](crate::Limits).
+    /// How many bytes of each message at most; `None` (default): 65,536, or less so that all of
+    /// them stay within [`Limits::max_payload_bytes`](crate::Limits).
     pub length: Option<usize>,
-    /// Room for each message's control messages in bytes of the kernel's layout, 0-16,384; `None` (default): 1,024. What
-    /// does not fit is cut off and told by [`MessageFlags::CTRUNC`].
+    /// Room for each message's control messages in bytes of the kernel's layout, 0-16,384; `None`
+    /// (default): 1,024. What does not fit is cut off and told by [`MessageFlags::CTRUNC`].
     pub control_length: Option<usize>,
-    /// MSG_* flags. Default: none. Without WAITFORONE or DONTWAIT the call waits for all `max_messages`.
+    /// MSG_* flags. Default: none. Without WAITFORONE or DONTWAIT the call waits for all
+    /// `max_messages`.
     pub flags: MessageFlags,
-    /// How long to wait at most; `None` (default): for ever; zero: not at all. With at least one message received it
-    /// ends the call well; else it is [`Reason::TimedOut`](crate::Reason::TimedOut).
+    /// How long to wait at most; `None` (default): for ever; zero: not at all. With at least one
+    /// message received it ends the call well; else it is
+    /// [`Reason::TimedOut`](crate::Reason::TimedOut).
     pub timeout: Option<Duration>,
 }
 
@@ -52,7 +54,8 @@ pub struct ReceivedMessage {
     pub flags: MessageFlags,
     /// The message's whole length in bytes: more than `data` has if it was truncated.
     pub full_length: u64,
-    /// Its control messages, in the kernel's order. Handles in SCM_RIGHTS are this client's to close: see [`Client::adopt`](crate::Client::adopt).
+    /// Its control messages, in the kernel's order. Handles in SCM_RIGHTS are this client's to
+    /// close: see [`Client::adopt`](crate::Client::adopt).
     pub control: Vec<ControlMessage>,
 }
 
@@ -61,7 +64,8 @@ impl RemoteSocket {
     ///
     /// # Errors
     ///
-    /// As of [`recv`](Self::recv) if no message was received, and [`Reason::TimedOut`](crate::Reason::TimedOut).
+    /// As of [`recv`](Self::recv) if no message was received, and
+    /// [`Reason::TimedOut`](crate::Reason::TimedOut).
     pub async fn recv_messages(
         &self,
         options: RecvMessagesOptions,

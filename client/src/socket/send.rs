@@ -32,11 +32,12 @@ pub struct SendOptions {
 }
 
 impl RemoteSocket {
-    /// Sends on a connected socket, and tells how many bytes the kernel took: all of them, unless the socket is
-    /// non-blocking. At most [`Limits::max_payload_bytes`](crate::Limits). Corresponds to send(2).
+    /// Sends on a connected socket, and tells how many bytes the kernel took: all of them, unless
+    /// the socket is non-blocking. At most [`Limits::max_payload_bytes`](crate::Limits).
+    /// Corresponds to send(2).
     ///
-    /// `data` is anything that becomes [`Bytes`] (a `Vec`, a `String`, a `&'static` slice) and is not copied; for a borrowed slice
-    /// give [`Bytes::copy_from_slice`].
+    /// `data` is anything that becomes [`Bytes`] (a `Vec`, a `String`, a `&'static` slice) and is
+    /// not copied; for a borrowed slice give [`Bytes::copy_from_slice`].
     ///
     /// # Errors
     ///

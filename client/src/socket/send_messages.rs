@@ -52,10 +52,11 @@ impl OutgoingMessage {
 }
 
 impl RemoteSocket {
-    /// Sends 1-1,024 messages, each with its own address and control messages, and tells how many bytes of each the kernel took.
-    /// Corresponds to sendmmsg(2).
+    /// Sends 1-1,024 messages, each with its own address and control messages, and tells how many
+    /// bytes of each the kernel took. Corresponds to sendmmsg(2).
     ///
-    /// Fewer entries than messages: an error kept the rest back; ask again with them to see it, as with sendmmsg(2).
+    /// Fewer entries than messages: an error kept the rest back; ask again with them to see it, as
+    /// with sendmmsg(2).
     ///
     /// # Errors
     ///
@@ -69,7 +70,8 @@ impl RemoteSocket {
     ///
     /// # Errors
     ///
-    /// As of [`send_messages`](Self::send_messages), and [`Reason::TimedOut`](crate::Reason::TimedOut) if no message was sent.
+    /// As of [`send_messages`](Self::send_messages), and
+    /// [`Reason::TimedOut`](crate::Reason::TimedOut) if no message was sent.
     pub async fn send_messages_with(
         &self,
         messages: Vec<OutgoingMessage>,

@@ -20,11 +20,13 @@ impl Rpc for v1::SendToRequest {
 }
 
 impl RemoteSocket {
-    /// Sends to an address, and tells how many bytes the kernel took; see [`send`](Self::send). Corresponds to sendto(2).
+    /// Sends to an address, and tells how many bytes the kernel took; see [`send`](Self::send).
+    /// Corresponds to sendto(2).
     ///
     /// # Errors
     ///
-    /// As of sendto(2): ECONNREFUSED (of an earlier datagram), ENETUNREACH, EMSGSIZE, EISCONN; EAGAIN on a non-blocking socket.
+    /// As of sendto(2): ECONNREFUSED (of an earlier datagram), ENETUNREACH, EMSGSIZE, EISCONN;
+    /// EAGAIN on a non-blocking socket.
     pub async fn send_to(
         &self,
         data: impl Into<Bytes>,

@@ -15,8 +15,9 @@ impl Rpc for v1::ShutdownRequest {
 }
 
 impl RemoteSocket {
-    /// Ends one or both directions of a connection; the end of writing takes its place behind the sends before it.
-    /// `how` is a [`std::net::Shutdown`] or a [`ShutdownHow`]. Corresponds to shutdown(2).
+    /// Ends one or both directions of a connection; the end of writing takes its place behind the
+    /// sends before it. `how` is a [`std::net::Shutdown`] or a [`ShutdownHow`]. Corresponds to
+    /// shutdown(2).
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! How long calls may take: the client's timeout is the gRPC deadline, a call's own is the daemon's affair.
+//! How long calls may take: the client's timeout is the gRPC deadline, a call's own is the daemon's
+//! affair.
 
 use std::{io, time::Duration};
 

@@ -1,4 +1,5 @@
-//! A daemon that answers as a test tells it to, over an in-memory pipe: for what a real daemon never does.
+//! A daemon that answers as a test tells it to, over an in-memory pipe: for what a real daemon
+//! never does.
 
 use std::{
     future::Future,
@@ -81,7 +82,8 @@ pub(crate) struct Fake {
 }
 
 impl Fake {
-    /// A fake that answers as `handler` says, and GetHost by itself; and the calls that it was asked, without GetHost.
+    /// A fake that answers as `handler` says, and GetHost by itself; and the calls that it was
+    /// asked, without GetHost.
     pub(crate) fn new(
         handler: impl Fn(&Call) -> Answer + Send + Sync + 'static,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Call>) {
@@ -107,14 +109,13 @@ impl Fake {
 
     pub(crate) fn connector(
         self: &Arc<Self>,
-    ) -> impl Fn() -> Pin<Box<dyn Future<Output = io::Result<DuplexStream>> + Send>> + Send + 'static
-    {
+    ) -> impl Fn() -> std::future::Ready<io::Result<DuplexStream>> + Send + 'static {
         let fake = Arc::clone(self);
         move || {
             let (near, far) = tokio::io::duplex(64 << 10);
             fake.connections.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(Arc::clone(&fake).serve(far));
-            Box::pin(std::future::ready(Ok(near)))
+            std::future::ready(Ok(near))
         }
     }
 
@@ -133,10 +134,11 @@ impl Fake {
         }
     }
 
-    async fn handle(
-        self: Arc<Self>,
-        request: http::Request<hyper::body::Incoming>,
-    ) -> http::Response<Body> {
+    async fn handle<B>(self: Arc<Self>, request: http::Request<B>) -> http::Response<Body>
+    where
+        B: tonic::codegen::Body + Send + 'static,
+        B::Error: Into<tonic::codegen::StdError> + Send,
+    {
         let method = request.uri().path().rsplit('/').next().map(str::to_owned);
         let method = method.unwrap_or_default();
         let service = tower::service_fn(move |request: Request<Bytes>| {

@@ -1,4 +1,5 @@
-//! The client against daemons that no real one would be: silent, cut off, restarted, and answering nonsense.
+//! The client against daemons that no real one would be: silent, cut off, restarted, and answering
+//! nonsense.
 
 mod connecting;
 mod deadlines;
