@@ -1,6 +1,6 @@
 //! Connecting: what is wrong with the connection is told there, and the instance is settled.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use farsock_client::{Client, Code, Error, ErrorKind, Reason};
 use farsock_proto::v1;
@@ -10,6 +10,42 @@ use crate::fake::{Fake, INSTANCE, answer, silence};
 /// An address on which nobody listens any more.
 fn deserted_port() -> io::Result<std::net::SocketAddr> {
     std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()
+}
+
+#[tokio::test]
+async fn a_daemon_is_reached_over_tcp_by_address_and_by_name() -> io::Result<()> {
+    let (fake, mut calls) = Fake::new(|_| answer(v1::ListenResponse {}));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let port = listener.local_addr()?.port();
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            tokio::spawn(Arc::clone(&fake).serve(connection));
+        }
+    });
+    for host in ["127.0.0.1", "localhost"] {
+        let client = Client::connect(&format!("tcp://{host}:{port}")).await?;
+        client.adopt(1).listen(None).await?;
+        assert_eq!(calls.recv().await.expect("the call").method, "Listen");
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_daemon_is_reached_over_a_unix_socket() -> io::Result<()> {
+    let (fake, mut calls) = Fake::new(|_| answer(v1::ListenResponse {}));
+    let path = std::env::temp_dir().join(format!("farsock-client-{}.sock", std::process::id()));
+    let listener = tokio::net::UnixListener::bind(&path)?;
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            tokio::spawn(Arc::clone(&fake).serve(connection));
+        }
+    });
+    let client = Client::connect(&format!("unix://{}", path.display())).await;
+    std::fs::remove_file(&path)?;
+    client?.adopt(1).listen(None).await?;
+    assert_eq!(calls.recv().await.expect("the call").method, "Listen");
+    Ok(())
 }
 
 #[tokio::test]

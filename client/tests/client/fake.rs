@@ -20,7 +20,7 @@ use hyper_util::{
 };
 use prost::Message;
 use tokio::{
-    io::DuplexStream,
+    io::{AsyncRead, AsyncWrite, DuplexStream},
     sync::{mpsc, watch},
 };
 use tonic::{
@@ -119,7 +119,11 @@ impl Fake {
         }
     }
 
-    async fn serve(self: Arc<Self>, io: DuplexStream) {
+    /// Answers on one connection until it ends, or is cut.
+    pub(crate) async fn serve<IO>(self: Arc<Self>, io: IO)
+    where
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let mut cut = self.cut.subscribe();
         let service = tower::service_fn(move |request| {
             let fake = Arc::clone(&self);
