@@ -20,13 +20,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// Reads as one line, such as `connect 127.0.0.1:4000 on handle 3: Connection refused
 /// (ECONNREFUSED)`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Error {
     // Boxed, since results carry it through every call.
     inner: Box<Inner>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Inner {
     tried: Option<Tried>,
     code: Code,
@@ -268,6 +268,13 @@ impl fmt::Display for Error {
             }
             (Some(Tried { verb, handle: None }), _) => write!(f, "{verb}: {message}"),
         }
+    }
+}
+
+/// What `main` prints of an error that it returns, so the text comes first.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self} ({:?}, {:?})", self.inner.code, self.inner.kind)
     }
 }
 
