@@ -47,6 +47,7 @@ pub mod v1 {
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/farsock.v1.bin"));
 
 pub mod address;
+mod from;
 pub mod message;
 pub mod option;
 pub mod payload;

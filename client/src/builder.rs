@@ -1,0 +1,206 @@
+//! How a client connects: options, the HTTP/2 settings, and which daemon instance it keeps to.
+
+use std::{future::Future, io, time::Duration};
+
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tonic::{
+    metadata::{Ascii, MetadataValue},
+    transport::{Channel, Endpoint},
+};
+
+use crate::{
+    Client, Error, Result,
+    client::Transport,
+    target::{self, Target},
+};
+
+/// One call's answer may arrive this far ahead of its reader. Small, so that calls nobody reads at
+/// the moment leave the connection's window to the others; large answers come in several rounds.
+const STREAM_WINDOW: u32 = 64 << 10;
+/// All calls' answers may arrive this far ahead: 256 times a call's own window.
+const CONNECTION_WINDOW: u32 = 16 << 20;
+/// The largest frame the daemon may send. HTTP/2's default of 16 KiB costs a header, and a wake-up,
+/// per 16 KiB.
+const MAX_FRAME: u32 = 1 << 20;
+/// Only network connections need pings: on one machine the end of a daemon ends its connections.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// How long a ping may stay unanswered until the connection counts as broken.
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// What the daemon sees as the authority of connections that have no host of their own.
+const LOCAL_AUTHORITY: &str = "http://localhost";
+
+/// Options of a [`Client`], set before it connects.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    timeout: Option<Duration>,
+    connect_timeout: Duration,
+    max_response_bytes: usize,
+    instance: Instance,
+}
+
+/// Which daemon instance the calls are meant for.
+#[derive(Clone, Debug)]
+enum Instance {
+    /// Whoever is there.
+    Any,
+    /// The one found at connecting.
+    Found,
+    /// This one.
+    Known(String),
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            timeout: None,
+            connect_timeout: Duration::from_secs(10),
+            max_response_bytes: 64 << 20,
+            instance: Instance::Found,
+        }
+    }
+}
+
+impl Builder {
+    /// How long each call may take, as its gRPC deadline; default: no limit. Past it, the call ends
+    /// as [`DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) and the daemon stops waiting.
+    ///
+    /// A call that brings a `timeout` of its own may take that much longer: its wait ends in the
+    /// daemon, with the daemon's answer.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// How long connecting may take, each time; default: 10 s.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// The largest answer in bytes that the client takes memory for; default: 64 MiB. Should be
+    /// above the daemon's [`Limits::max_payload_bytes`](crate::Limits).
+    #[must_use]
+    pub fn max_response_bytes(mut self, bytes: usize) -> Self {
+        self.max_response_bytes = bytes;
+        self
+    }
+
+    /// Whether to keep to the daemon instance that is found at connecting; default: yes.
+    ///
+    /// A daemon that restarted counts its handles from 1 again, so an old number may name somebody
+    /// else's new socket. With this, calls to another instance end as
+    /// [`Reason::InstanceChanged`](crate::Reason::InstanceChanged). The id is asked for by one call
+    /// at connecting, rather than later: a restart in between would go unnoticed. A program that
+    /// makes a single call, with a handle number it was given, gains nothing from it and can save
+    /// that call; see also [`instance`](Self::instance).
+    #[must_use]
+    pub fn pin_instance(mut self, pin: bool) -> Self {
+        self.instance = if pin { Instance::Found } else { Instance::Any };
+        self
+    }
+
+    /// Keep to the daemon instance of this id
+    /// ([`HostInfo::instance_id`](crate::HostInfo::instance_id)), such as the one that handle
+    /// numbers from an earlier run belong to. Connecting asks for nothing then.
+    #[must_use]
+    pub fn instance(mut self, id: impl Into<String>) -> Self {
+        self.instance = Instance::Known(id.into());
+        self
+    }
+
+    /// Connects to the daemon at `unix:///PATH` or `tcp://HOST:PORT`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Client::connect`].
+    pub async fn connect(self, address: &str) -> Result<Client> {
+        let target = Target::parse(address).map_err(Error::invalid_request)?;
+        match target {
+            Target::Unix(path) => {
+                let endpoint = self.endpoint(LOCAL_AUTHORITY, address)?;
+                self.finish(endpoint, address, move || target::dial_unix(path.clone()))
+                    .await
+            }
+            Target::Tcp { host, port } => {
+                let endpoint = self
+                    .endpoint(&target::tcp_origin(&host, port), address)?
+                    .http2_keep_alive_interval(PING_INTERVAL)
+                    .keep_alive_timeout(PING_TIMEOUT)
+                    .keep_alive_while_idle(true);
+                self.finish(endpoint, address, move || {
+                    target::dial_tcp(host.clone(), port)
+                })
+                .await
+            }
+        }
+    }
+
+    /// Connects by `connector`, which opens the byte stream to the daemon.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Client::connect_with`].
+    pub async fn connect_with<C, F, IO>(self, connector: C) -> Result<Client>
+    where
+        C: Fn() -> F + Send + 'static,
+        F: Future<Output = io::Result<IO>> + Send + 'static,
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let name = "the other end of the connector";
+        let endpoint = self.endpoint(LOCAL_AUTHORITY, name)?;
+        self.finish(endpoint, name, connector).await
+    }
+
+    fn endpoint(&self, origin: &str, name: &str) -> Result<Endpoint> {
+        Ok(Endpoint::from_shared(origin.to_owned())
+            .map_err(|error| Error::unreachable_at(name, &error))?
+            .connect_timeout(self.connect_timeout)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(MAX_FRAME))
+    }
+
+    /// Opens the connection and settles the instance; `name` is how errors call the daemon.
+    async fn finish<C, F, IO>(self, endpoint: Endpoint, name: &str, connector: C) -> Result<Client>
+    where
+        C: Fn() -> F + Send + 'static,
+        F: Future<Output = io::Result<IO>> + Send + 'static,
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let connector = tower::service_fn(move |_| {
+            let opening = connector();
+            async move { opening.await.map(TokioIo::new) }
+        });
+        let channel: Channel = endpoint
+            .connect_with_connector(connector)
+            .await
+            .map_err(|error| Error::unreachable_at(name, &error))?;
+        let transport = Transport {
+            channel,
+            timeout: self.timeout,
+            max_response_bytes: self.max_response_bytes,
+        };
+        let runtime = tokio::runtime::Handle::current();
+
+        let id = match self.instance {
+            Instance::Any => return Ok(Client::new(transport, None, runtime)),
+            Instance::Known(id) => id,
+            Instance::Found => {
+                let client = Client::new(transport.clone(), None, runtime.clone());
+                tokio::time::timeout(self.connect_timeout, client.instance_id())
+                    .await
+                    .map_err(|elapsed| Error::unreachable_at(name, &elapsed))??
+            }
+        };
+        let id: MetadataValue<Ascii> = id.parse().map_err(|_| {
+            Error::invalid_request(farsock_proto::Violation::new(
+                "instance",
+                "an instance id is 32 hexadecimal digits",
+            ))
+        })?;
+        Ok(Client::new(transport, Some(id), runtime))
+    }
+}

@@ -1,0 +1,6 @@
+//! The host that the daemon runs on.
+
+pub(crate) mod clock;
+pub(crate) mod info;
+pub(crate) mod interfaces;
+pub(crate) mod resolve;
