@@ -201,7 +201,7 @@ mod tests {
         };
         let text = OptionValue::TcpInfo(Box::new(info)).to_string();
         let pairs: Vec<_> = text.split(' ').collect();
-        assert!(pairs.contains(&"state=0"), "{text}");
+        assert!(pairs.contains(&"state=Unspecified"), "{text}");
         assert!(pairs.contains(&"rtt=1.5ms"), "{text}");
         assert!(
             pairs.iter().all(|pair| pair.split('=').count() == 2),
@@ -212,7 +212,10 @@ mod tests {
     #[test]
     fn what_tcp_info_does_not_have_is_not_printed() {
         let text = OptionValue::TcpInfo(Box::default()).to_string();
-        assert!(text.contains("state=0") && !text.contains("rtt="), "{text}");
+        assert!(
+            text.contains("state=Unspecified") && !text.contains("rtt="),
+            "{text}"
+        );
     }
 
     #[test]
