@@ -132,7 +132,7 @@ fn units(time: Duration, nanos: u128, unit: &str) -> Result<Vec<u8>, Violation> 
 
 fn timeval(time: Duration) -> Result<Vec<u8>, Violation> {
     let seconds = c_long::try_from(time.as_secs());
-    let micros = c_long::try_from(time.subsec_micros());
+    let micros = c_long::try_from(u64::from(time.subsec_micros()));
     match (seconds, micros) {
         (Ok(seconds), Ok(micros)) if time.subsec_nanos().is_multiple_of(1_000) => {
             Ok([seconds.to_ne_bytes(), micros.to_ne_bytes()].concat())
