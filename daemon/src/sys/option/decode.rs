@@ -1,18 +1,15 @@
 //! Values of options as getsockopt(2) gives them.
 
-use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
-    time::Duration,
-};
+use std::{net::Ipv4Addr, time::Duration};
 
 use bytes::Bytes;
 use farsock_proto::{
-    address::{Address, RawAddress},
     message::Credentials,
     option::{MulticastInterface, OptionValue},
 };
 
 use super::{MAX_LENGTH, row::Kind, tcp_info};
+use crate::sys::address;
 
 /// How much room a value needs in getsockopt(2), in bytes.
 pub(super) const fn room(kind: Kind) -> usize {
@@ -75,7 +72,7 @@ pub(super) fn decode(kind: Kind, bytes: Vec<u8>) -> Option<OptionValue> {
                 .unwrap_or(bytes.len());
             OptionValue::Name(String::from_utf8_lossy(&bytes[..end]).into_owned())
         }
-        Kind::Address => OptionValue::Address(address(&bytes)?),
+        Kind::Address => OptionValue::Address(address::decode(&bytes)?),
         Kind::MulticastInterface => match bytes.len() {
             4 => OptionValue::MulticastInterface(MulticastInterface {
                 index: 0,
@@ -136,35 +133,4 @@ fn wide(bytes: &[u8]) -> Option<i64> {
 
 fn exact<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
     bytes.try_into().ok()
-}
-
-/// struct sockaddr_in or sockaddr_in6, or any other as its bytes.
-fn address(bytes: &[u8]) -> Option<Address> {
-    let (family, data) = bytes.split_first_chunk()?;
-    let family = u16::from_ne_bytes(*family);
-    let ip = |data: &[u8]| -> Option<SocketAddr> {
-        let (port, data) = data.split_first_chunk()?;
-        let port = u16::from_be_bytes(*port);
-        match i32::from(family) {
-            libc::AF_INET => {
-                let host: &[u8; 4] = data.first_chunk()?;
-                Some(SocketAddrV4::new(Ipv4Addr::from(*host), port).into())
-            }
-            libc::AF_INET6 => {
-                let (flow, data) = data.split_first_chunk()?;
-                let (host, data) = data.split_first_chunk::<16>()?;
-                let flow = u32::from_be_bytes(*flow);
-                let scope = u32::from_ne_bytes(*data.first_chunk()?);
-                Some(SocketAddrV6::new(Ipv6Addr::from(*host), port, flow, scope).into())
-            }
-            _ => None,
-        }
-    };
-    Some(match ip(data) {
-        Some(ip) => Address::Ip(ip),
-        None => Address::Raw(RawAddress {
-            family,
-            data: Bytes::copy_from_slice(data),
-        }),
-    })
 }

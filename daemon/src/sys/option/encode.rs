@@ -1,6 +1,6 @@
 //! Values of options as setsockopt(2) takes them.
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use farsock_proto::{Violation, option::OptionValue, v1};
 use libc::c_long;
@@ -24,10 +24,7 @@ pub(super) fn encode(row: &Row, value: &OptionValue) -> Result<Encoded, Violatio
     let mut level = row.level;
     let bytes = match (row.kind, value) {
         (Kind::Flag, OptionValue::Flag(on)) => i32::from(*on).to_ne_bytes().to_vec(),
-        (Kind::Int, OptionValue::Integer(value)) => i32::try_from(*value)
-            .map_err(out_of(i32::MIN, i32::MAX))?
-            .to_ne_bytes()
-            .to_vec(),
+        (Kind::Int, OptionValue::Integer(value)) => signed(*value)?.to_ne_bytes().to_vec(),
         (Kind::Unsigned, OptionValue::Integer(value)) => unsigned(*value)?.to_ne_bytes().to_vec(),
         (Kind::Network, OptionValue::Integer(value)) => unsigned(*value)?.to_be_bytes().to_vec(),
         (Kind::Long, OptionValue::Integer(value)) => value.to_ne_bytes().to_vec(),
@@ -84,7 +81,7 @@ pub(super) fn encode_raw(value: &OptionValue) -> Result<Vec<u8>, Violation> {
         OptionValue::Raw(bytes) => bounded("value.raw", bytes),
         OptionValue::Flag(on) => Ok(i32::from(*on).to_ne_bytes().to_vec()),
         OptionValue::Integer(value) => {
-            let bytes = int(*value).ok_or(()).map_err(out_of(i32::MIN, u32::MAX))?;
+            let bytes = int(*value).ok_or_else(|| out_of(i32::MIN, u32::MAX, *value))?;
             Ok(bytes.to_vec())
         }
         OptionValue::Text(value) => match text::hexadecimal(value) {
@@ -108,13 +105,16 @@ pub(super) fn encode_raw(value: &OptionValue) -> Result<Vec<u8>, Violation> {
     }
 }
 
-fn unsigned(value: i64) -> Result<u32, Violation> {
-    u32::try_from(value).map_err(out_of(0, u32::MAX))
+fn signed(value: i64) -> Result<i32, Violation> {
+    i32::try_from(value).map_err(|_| out_of(i32::MIN, i32::MAX, value))
 }
 
-fn out_of<E>(least: impl Into<i64>, most: impl Into<i64>) -> impl Fn(E) -> Violation {
-    let (least, most) = (least.into(), most.into());
-    move |_| Violation::new("value.integer", format!("is not {least} to {most}"))
+fn unsigned(value: i64) -> Result<u32, Violation> {
+    u32::try_from(value).map_err(|_| out_of(0, u32::MAX, value))
+}
+
+fn out_of(least: i32, most: impl Display, value: i64) -> Violation {
+    Violation::new("value.integer", format!("{value} is not {least} to {most}"))
 }
 
 /// An int of units of `nanos` nanoseconds.
@@ -131,9 +131,10 @@ fn units(time: Duration, nanos: u128, unit: &str) -> Result<Vec<u8>, Violation> 
 }
 
 fn timeval(time: Duration) -> Result<Vec<u8>, Violation> {
-    let micros = c_long::from(time.subsec_micros().cast_signed());
-    match c_long::try_from(time.as_secs()) {
-        Ok(seconds) if time.subsec_nanos().is_multiple_of(1_000) => {
+    let seconds = c_long::try_from(time.as_secs());
+    let micros = c_long::try_from(u64::from(time.subsec_micros()));
+    match (seconds, micros) {
+        (Ok(seconds), Ok(micros)) if time.subsec_nanos().is_multiple_of(1_000) => {
             Ok([seconds.to_ne_bytes(), micros.to_ne_bytes()].concat())
         }
         _ => {
