@@ -1,11 +1,17 @@
 //! The door of HostService: what the daemon's host is, and what works there.
 
-use std::{collections::HashMap, io, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    io,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use farsock_proto::{
     Violation,
     reason::{DAEMON_DOMAIN, ERRNO_DOMAIN, GETADDRINFO_DOMAIN, Reason, metadata},
-    socket::{Domain, Protocol, SocketType},
+    socket::{Domain, SocketType},
+    time,
     v1::{self, host_service_server::HostService},
 };
 use tonic::{Code, Request, Response, Status};
@@ -84,7 +90,7 @@ impl HostService for HostDoor {
             sockets: self.sockets.get().await.iter().map(support).collect(),
             options: options(),
             privileges: privileges(process::effective_capabilities().unwrap_or_default()),
-            start_time: Some(self.engine.start_time().into()),
+            start_time: Some(time::timestamp_to_wire(self.engine.start_time())),
         }))
     }
 
@@ -122,14 +128,10 @@ impl HostService for HostDoor {
         _: Request<v1::GetClockRequest>,
     ) -> Result<Response<v1::GetClockResponse>, Status> {
         let clocks = host::clocks().map_err(|error| kernel_status("clock_gettime", &error))?;
-        let realtime = wire_duration(clocks.realtime);
         Ok(Response::new(v1::GetClockResponse {
-            realtime: Some(prost_types::Timestamp {
-                seconds: realtime.seconds,
-                nanos: realtime.nanos,
-            }),
-            monotonic: Some(wire_duration(clocks.monotonic)),
-            boottime: Some(wire_duration(clocks.boottime)),
+            realtime: Some(time::timestamp_to_wire(UNIX_EPOCH + clocks.realtime)),
+            monotonic: Some(time::duration_to_wire(clocks.monotonic)),
+            boottime: Some(time::duration_to_wire(clocks.boottime)),
         }))
     }
 }
@@ -166,9 +168,9 @@ fn privileges(granted: Capabilities) -> Vec<v1::PrivilegeSupport> {
 
 fn support(support: &Support) -> v1::SocketSupport {
     v1::SocketSupport {
-        domain: wire_domain(support.domain).into(),
-        r#type: wire_type(support.kind).into(),
-        protocol: wire_protocol(support.protocol).into(),
+        domain: support.domain.named().unwrap_or_default().into(),
+        r#type: support.kind.named().unwrap_or_default().into(),
+        protocol: support.protocol.named().unwrap_or_default().into(),
         supported: support.refused.is_none(),
         errno_name: support.refused.clone().unwrap_or_default(),
     }
@@ -205,22 +207,11 @@ fn interface(interface: Interface) -> v1::Interface {
 }
 
 fn resolved(entry: Entry) -> v1::ResolvedAddress {
-    let (flow_info, scope_id) = match entry.address {
-        std::net::SocketAddr::V4(_) => (0, 0),
-        std::net::SocketAddr::V6(v6) => (v6.flowinfo(), v6.scope_id()),
-    };
     v1::ResolvedAddress {
-        domain: wire_domain(entry.domain).into(),
-        r#type: wire_type(entry.kind).into(),
+        domain: entry.domain.named().unwrap_or_default().into(),
+        r#type: entry.kind.named().unwrap_or_default().into(),
         raw_protocol: entry.protocol,
-        address: Some(v1::Address {
-            form: Some(v1::address::Form::Ip(v1::IpAddress {
-                host: entry.address.ip().to_string(),
-                port: entry.address.port().into(),
-                flow_info,
-                scope_id,
-            })),
-        }),
+        address: Some(entry.address.into()),
     }
 }
 
@@ -267,39 +258,24 @@ impl Page {
 
 fn query(request: &v1::ResolveRequest) -> Result<(Query, Option<Duration>), Vec<Violation>> {
     let mut wrong = Vec::new();
-    let mut note = |violation| wrong.push(violation);
-    let mut name = |field, text: &str, most| {
-        if text.len() > most {
-            note(Violation::new(
-                field,
-                format!("has {} bytes, {most} are the most", text.len()),
-            ));
-            return None;
-        }
-        resolve::name(text).unwrap_or_else(|error| {
-            let at = error.nul_position();
-            note(Violation::new(field, format!("has a NUL at byte {at}")));
-            None
-        })
-    };
-    let host = name("host", &request.host, MAX_HOST_BYTES);
-    let service = name("service", &request.service, MAX_SERVICE_BYTES);
-    let domain = domain(request.domain).unwrap_or_else(|violation| {
-        note(violation);
-        None
-    });
-    let kind = kind(request.r#type).unwrap_or_else(|violation| {
-        note(violation);
-        None
-    });
-    let timeout = match request.timeout.map(Duration::try_from) {
-        None => None,
-        Some(Ok(timeout)) => Some(timeout),
-        Some(Err(_)) => {
-            note(Violation::new("timeout", "is negative or out of range"));
-            None
-        }
-    };
+    let host = noted(&mut wrong, name("host", &request.host, MAX_HOST_BYTES));
+    let service = noted(
+        &mut wrong,
+        name("service", &request.service, MAX_SERVICE_BYTES),
+    );
+    let domain = noted(
+        &mut wrong,
+        any_or("domain", request.domain, Domain::from_wire),
+    );
+    let kind = noted(
+        &mut wrong,
+        any_or("type", request.r#type, SocketType::from_wire),
+    );
+    let timeout = request.timeout.map(time::duration_from_wire).transpose();
+    let timeout = noted(
+        &mut wrong,
+        timeout.map_err(|violation| violation.within("timeout")),
+    );
     if !wrong.is_empty() {
         return Err(wrong);
     }
@@ -314,73 +290,43 @@ fn query(request: &v1::ResolveRequest) -> Result<(Query, Option<Duration>), Vec<
     Ok((query, timeout))
 }
 
-fn domain(number: i32) -> Result<Option<Domain>, Violation> {
-    let domain = v1::Domain::try_from(number)
-        .map_err(|_| Violation::new("domain", format!("{number} is not a Domain")))?;
-    Ok(match domain {
-        v1::Domain::Unspecified => None,
-        v1::Domain::Unix => Some(Domain::Unix),
-        v1::Domain::Inet => Some(Domain::Inet),
-        v1::Domain::Inet6 => Some(Domain::Inet6),
-        v1::Domain::Vsock => Some(Domain::Vsock),
-        v1::Domain::Packet => Some(Domain::Packet),
-        v1::Domain::Netlink => Some(Domain::Netlink),
+/// A name for the resolver.
+fn name(
+    field: &'static str,
+    text: &str,
+    most: usize,
+) -> Result<Option<std::ffi::CString>, Violation> {
+    if text.len() > most {
+        return Err(Violation::new(
+            field,
+            format!("has {} bytes, {most} are the most", text.len()),
+        ));
+    }
+    resolve::name(text).map_err(|error| {
+        let at = error.nul_position();
+        Violation::new(field, format!("has a NUL at byte {at}"))
     })
 }
 
-fn kind(number: i32) -> Result<Option<SocketType>, Violation> {
-    let kind = v1::SocketType::try_from(number)
-        .map_err(|_| Violation::new("type", format!("{number} is not a SocketType")))?;
-    Ok(match kind {
-        v1::SocketType::Unspecified => None,
-        v1::SocketType::Stream => Some(SocketType::Stream),
-        v1::SocketType::Dgram => Some(SocketType::Dgram),
-        v1::SocketType::Seqpacket => Some(SocketType::Seqpacket),
-        v1::SocketType::Raw => Some(SocketType::Raw),
+/// The value, or nothing and one more violation: a caller is told all that is wrong at once.
+fn noted<T>(wrong: &mut Vec<Violation>, result: Result<Option<T>, Violation>) -> Option<T> {
+    result.unwrap_or_else(|violation| {
+        wrong.push(violation);
+        None
     })
 }
 
-fn wire_domain(domain: Domain) -> v1::Domain {
-    match domain {
-        Domain::Unix => v1::Domain::Unix,
-        Domain::Inet => v1::Domain::Inet,
-        Domain::Inet6 => v1::Domain::Inet6,
-        Domain::Vsock => v1::Domain::Vsock,
-        Domain::Packet => v1::Domain::Packet,
-        Domain::Netlink => v1::Domain::Netlink,
-        Domain::Raw(_) => v1::Domain::Unspecified,
-    }
-}
-
-fn wire_type(kind: SocketType) -> v1::SocketType {
-    match kind {
-        SocketType::Stream => v1::SocketType::Stream,
-        SocketType::Dgram => v1::SocketType::Dgram,
-        SocketType::Seqpacket => v1::SocketType::Seqpacket,
-        SocketType::Raw => v1::SocketType::Raw,
-        SocketType::Other(_) => v1::SocketType::Unspecified,
-    }
-}
-
-fn wire_protocol(protocol: Protocol) -> v1::Protocol {
-    match protocol {
-        Protocol::Icmp => v1::Protocol::Icmp,
-        Protocol::Tcp => v1::Protocol::Tcp,
-        Protocol::Udp => v1::Protocol::Udp,
-        Protocol::Icmpv6 => v1::Protocol::Icmpv6,
-        Protocol::Sctp => v1::Protocol::Sctp,
-        Protocol::Udplite => v1::Protocol::Udplite,
-        Protocol::Raw => v1::Protocol::Raw,
-        Protocol::Mptcp => v1::Protocol::Mptcp,
-        Protocol::Default | Protocol::Other(_) => v1::Protocol::Unspecified,
-    }
-}
-
-fn wire_duration(duration: Duration) -> prost_types::Duration {
-    prost_types::Duration {
-        seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
-        // Below a thousand million by its type.
-        nanos: i32::try_from(duration.subsec_nanos()).unwrap_or_default(),
+/// An enum's number, where 0 means any.
+fn any_or<T>(
+    field: &'static str,
+    number: i32,
+    read: fn(i32) -> Result<T, Violation>,
+) -> Result<Option<T>, Violation> {
+    match number {
+        0 => Ok(None),
+        number => read(number)
+            .map(Some)
+            .map_err(|violation| violation.within(field)),
     }
 }
 

@@ -1,0 +1,11 @@
+//! The process around the API, end to end: listeners, limits, health, reflection, shutdown, configuration.
+
+mod config;
+mod drain;
+mod embedded;
+mod host;
+mod limits;
+mod process;
+mod services;
+mod support;
+mod unix;
