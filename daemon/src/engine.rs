@@ -43,6 +43,9 @@ pub(crate) struct EngineLimits {
     pub(crate) max_waiting: usize,
 }
 
+/// The most bytes that sends may keep in memory together: callers whose peers do not read must not exhaust the daemon's memory.
+const MAX_HELD: usize = 256 << 20;
+
 /// Owns the sockets and runs operations on them.
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -57,6 +60,7 @@ pub(crate) struct Engine {
     running: AtomicUsize,
     idle: Notify,
     waiting: AtomicUsize,
+    held: AtomicUsize,
 }
 
 impl Engine {
@@ -76,6 +80,7 @@ impl Engine {
             running: AtomicUsize::new(0),
             idle: Notify::new(),
             waiting: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
         }))
     }
 
@@ -136,6 +141,22 @@ impl Engine {
         Ok(admission)
     }
 
+    /// Counts `bytes` that a send keeps in memory until the kernel has taken them.
+    pub(crate) fn hold(&self, bytes: usize) -> Result<Held<'_>> {
+        self.held
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
+                (held + bytes <= MAX_HELD).then_some(held + bytes)
+            })
+            .map_err(|_full| Error::QuotaExceeded {
+                limit: MAX_HELD,
+                what: "bytes that wait to be sent",
+            })?;
+        Ok(Held {
+            engine: self,
+            bytes,
+        })
+    }
+
     /// Counts an operation that begins to wait.
     pub(crate) fn begin_wait(&self) -> Result<Waiting<'_>> {
         self.waiting
@@ -168,6 +189,19 @@ impl Engine {
                 sys::socket::close(fd)
             }
         })
+    }
+}
+
+/// Bytes that a send keeps in memory.
+#[derive(Debug)]
+pub(crate) struct Held<'a> {
+    engine: &'a Engine,
+    bytes: usize,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.engine.held.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

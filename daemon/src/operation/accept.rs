@@ -1,10 +1,6 @@
 //! Accept: accept4(2).
 
-use std::{
-    os::fd::AsFd,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use farsock_proto::address::Address;
 
@@ -48,8 +44,8 @@ impl Operation for Accept {
                 // Room comes first: once the kernel has given the connection away it must be kept.
                 let room = engine.table.reserve().map_err(Fault::Refused)?;
                 let (fd, peer) = sys::socket::accept(fd)?;
-                let kind = sys::socket::kind(fd.as_fd())?;
-                let socket: Arc<Socket> = room.insert(|handle| {
+                let socket = room.insert(|handle| {
+                    let kind = listener.kind();
                     Socket::new(engine, handle, context.owner, fd, kind, self.nonblocking)
                 });
                 // It inherits the listening socket's options.

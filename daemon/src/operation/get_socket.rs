@@ -76,7 +76,8 @@ pub(super) fn report(socket: &Arc<Socket>) -> SocketReport {
     let counters = &socket.counters;
     SocketReport {
         handle: socket.handle(),
-        kind: socket.kind(),
+        // Asked again: IPV6_ADDRFORM makes an AF_INET socket of an AF_INET6 one.
+        kind: sys::socket::kind(fd).unwrap_or(socket.kind()),
         state: sys::socket::state(fd),
         local: sys::socket::local_address(fd).unwrap_or_default(),
         peer: sys::socket::peer_address(fd).unwrap_or_default(),

@@ -32,6 +32,7 @@ impl Operation for Send {
     async fn execute(self, context: &Context) -> Result<usize> {
         let patience = Patience::new(self.timeout);
         let socket = context.socket(self.handle)?;
+        let _held = context.engine.hold(self.data.len())?;
         socket
             .send(&context.engine, &patience, &self.data, self.flags, None)
             .await

@@ -44,6 +44,8 @@ impl Operation for SendMessages {
     async fn execute(self, context: &Context) -> Result<Vec<usize>> {
         let patience = Patience::new(self.timeout);
         let socket = context.socket(self.handle)?;
+        let bytes = self.messages.iter().map(|message| message.data.len()).sum();
+        let _held = context.engine.hold(bytes)?;
         // The sockets that travel stay open until the kernel has its own references to them.
         let travellers: Vec<Vec<Arc<Socket>>> = self
             .messages

@@ -33,6 +33,7 @@ impl Operation for SendTo {
     async fn execute(self, context: &Context) -> Result<usize> {
         let patience = Patience::new(self.timeout);
         let socket = context.socket(self.handle)?;
+        let _held = context.engine.hold(self.data.len())?;
         socket
             .send(
                 &context.engine,

@@ -18,7 +18,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use farsock_proto::message::MessageFlags;
@@ -41,6 +41,9 @@ use crate::{
     },
     table::Handle,
 };
+
+/// The longest time between two tries at something that has no event of its own.
+const LONGEST_REST: Duration = Duration::from_millis(10);
 
 /// A kernel socket behind a handle.
 #[derive(Debug)]
@@ -239,9 +242,17 @@ impl Socket {
         let limit = patience.end(self.timeout(direction));
         let mut idle_wakes = 0;
         loop {
+            let since = Instant::now();
             let ready = self.within(limit, self.pause(events, idle_wakes)).await??;
             match call(self.as_fd(), ready) {
-                Err(fault) if fault.would_block() => idle_wakes += 1,
+                Err(fault) if fault.would_block() => {
+                    // Only wakes in quick succession are suspicious.
+                    idle_wakes = if since.elapsed() > 2 * LONGEST_REST {
+                        0
+                    } else {
+                        idle_wakes + 1
+                    };
+                }
                 outcome => return outcome,
             }
         }
@@ -261,8 +272,8 @@ impl Socket {
 
     /// Lets time pass before try number `round` at something that has no event: from 0.1 ms, doubled each round, to 10 ms.
     async fn rest(&self, round: u32) -> Result<(), Fault> {
-        let pause = Duration::from_micros(100 << round.clamp(1, 8).saturating_sub(1))
-            .min(Duration::from_millis(10));
+        let pause =
+            Duration::from_micros(100 << round.clamp(1, 8).saturating_sub(1)).min(LONGEST_REST);
         tokio::select! {
             () = tokio::time::sleep(pause) => Ok(()),
             ended = self.reactor.ended(&self.source) => Err(Fault::Ended(ended)),
@@ -289,7 +300,7 @@ impl Socket {
     /// Awaits `future` up to `limit`.
     async fn within<T>(
         &self,
-        limit: Option<(std::time::Instant, Expiry)>,
+        limit: Option<(Instant, Expiry)>,
         future: impl Future<Output = T> + Send,
     ) -> Result<T, Fault> {
         let Some((at, expiry)) = limit else {
