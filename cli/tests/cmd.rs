@@ -1,0 +1,9 @@
+//! Single commands, compared word for word: help texts, usage errors, and what a daemon within the command answers.
+
+#[test]
+fn commands_print_what_their_sessions_show() {
+    trycmd::TestCases::new()
+        .case("tests/cmd/*.trycmd")
+        .case("tests/cmd/help/*.trycmd")
+        .run();
+}
