@@ -16,13 +16,13 @@ macro_rules! examples {
     () => {
         "\
 Examples:
-  farsock demo                          see every kind of exchange, without any daemon running
-  farsockd &                            the daemon, for what follows
+  farsock demo                          see every kind of exchange; needs no daemon
+  farsockd &                            the daemon, for all that follows
   S=$(farsock socket tcp)               a socket; its handle is printed
-  farsock bind $S 127.0.0.1:0           prints the address it got
+  ADDR=$(farsock bind $S 127.0.0.1:0)   the address it got
   farsock listen $S
   C=$(farsock socket tcp)
-  farsock connect $C 127.0.0.1:40000
+  farsock connect $C $ADDR
   read A PEER < <(farsock accept $S)    the connection's handle, and its peer
   farsock send $C hello
   farsock recv $A
@@ -78,7 +78,8 @@ pub(crate) struct Global {
     /// How long a call that waits may take, such as 500ms or 2.5s [default: no limit]
     ///
     /// For accept, connect, send, recv and their kin, poll and resolve. When the time is over the call took nothing from the
-    /// socket, and the command exits with 4 and TIMED_OUT; poll exits with 0 and prints nothing. Units: h, m, s (also without one), ms, us, ns.
+    /// socket, and the command exits with 4 and TIMED_OUT; poll exits with 0 and prints nothing. For every other call it is how long the daemon may
+    /// take to answer, but 5s at least. Units: h, m, s (also without one), ms, us, ns.
     #[arg(long, global = true, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
     /// What stdout gets: table (for people), json (for programs), raw (bare values, exact bytes)
@@ -97,7 +98,7 @@ impl Global {
     /// A connection to the daemon that was asked for, or to the default one.
     pub(crate) async fn client(&self) -> Result<Connection, Failure> {
         let endpoint = self.addr.clone().unwrap_or_else(Endpoint::default_daemon);
-        endpoint.connect().await
+        endpoint.connect(self.timeout).await
     }
 }
 

@@ -1,11 +1,14 @@
 //! Which daemon to talk to, and how to reach it.
 
-use std::{fmt, ops::Deref, path::PathBuf};
+use std::{fmt, ops::Deref, path::PathBuf, time::Duration};
 
-use farsock_client::Client;
-use farsock_daemon::Embedded;
+use farsock_client::{Builder, Client, Error};
 
 use crate::exit::Failure;
+
+/// How long a daemon may take for any answer: one that waits on purpose says so itself in time, so that only a daemon that
+/// does not answer at all meets this.
+const LEAST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where the daemon is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,14 +41,19 @@ impl Endpoint {
         }
     }
 
-    /// Connects. A single command's handles are the numbers its user typed: keeping to the instance that is found gains nothing.
-    pub(crate) async fn connect(&self) -> Result<Connection, Failure> {
-        let builder = Client::builder().pin_instance(false);
+    /// Connects. `timeout` is how long each call may take, at least [`LEAST_TIMEOUT`], on top of what it is to wait.
+    ///
+    /// A single command's handles are the numbers its user typed: keeping to the instance that is found would gain nothing.
+    pub(crate) async fn connect(&self, timeout: Option<Duration>) -> Result<Connection, Failure> {
+        let mut builder = Client::builder().pin_instance(false);
+        if let Some(timeout) = timeout {
+            builder = builder.timeout(timeout.max(LEAST_TIMEOUT));
+        }
         let (connected, embedded) = match self {
             Self::Daemon(address) => (builder.connect(address).await, None),
             Self::Embedded => {
-                let daemon = farsock_daemon::embedded();
-                (builder.connect_with(daemon.connector()).await, Some(daemon))
+                let (connected, daemon) = connect_embedded(builder).await?;
+                (connected, Some(daemon))
             }
         };
         match connected {
@@ -91,4 +99,23 @@ impl fmt::Display for Endpoint {
             Self::Embedded => f.write_str("embedded"),
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+type Embedded = farsock_daemon::Embedded;
+
+#[cfg(target_os = "linux")]
+async fn connect_embedded(builder: Builder) -> Result<(Result<Client, Error>, Embedded), Failure> {
+    let daemon = farsock_daemon::embedded();
+    Ok((builder.connect_with(daemon.connector()).await, daemon))
+}
+
+/// The daemon is made of Linux's system calls; the rest of this program is not.
+#[cfg(not(target_os = "linux"))]
+type Embedded = std::convert::Infallible;
+
+#[cfg(not(target_os = "linux"))]
+async fn connect_embedded(_builder: Builder) -> Result<(Result<Client, Error>, Embedded), Failure> {
+    let message = "--addr embedded: the daemon runs on Linux alone; name a running one";
+    Err(Failure::Usage(message.to_owned()))
 }

@@ -36,6 +36,8 @@ pub(crate) fn print(
         }
     }
     if output.format() != Format::Json {
+        // In the order in which a terminal is to show them.
+        output.flush()?;
         tell(received);
     }
     Ok(())

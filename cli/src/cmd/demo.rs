@@ -23,10 +23,10 @@ pub(crate) struct Demo {}
 impl Demo {
     pub(crate) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
         let endpoint = global.addr.clone().unwrap_or(Endpoint::Embedded);
-        let client = endpoint.connect().await?;
+        let client = endpoint.connect(global.timeout).await?;
         // A daemon reached over TCP may be on another host, where nobody would remove a path.
         let paths = if endpoint.is_local() {
-            Paths::private()?
+            Paths::private()
         } else {
             Paths::none()
         };

@@ -101,7 +101,7 @@ struct Set {
     #[arg(value_name = "NAME|LEVEL:NUMBER", value_parser = OptionName::parse)]
     name: OptionName,
     /// Its value; several words are one value
-    #[arg(required = true, allow_hyphen_values = true)]
+    #[arg(required = true, allow_negative_numbers = true)]
     value: Vec<String>,
 }
 

@@ -5,34 +5,31 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::exit::Failure;
-
-/// Names for unix sockets in the file system; none if the daemon may not share this one's.
+/// Names for unix sockets: in the file system, or abstract where that cannot be.
 pub(crate) struct Paths(Option<PathBuf>);
 
+/// The longest path of a unix socket in bytes: sun_path has room for 108, and ends in a NUL.
+const LONGEST: usize = 107;
+
 impl Paths {
-    /// A new directory, which nobody else may enter.
-    pub(crate) fn private() -> Result<Self, Failure> {
+    /// In a new directory, which nobody else may enter. Without a place for one, or with one whose name is too long, as
+    /// [`Paths::none`].
+    pub(crate) fn private() -> Self {
         let parent = std::env::temp_dir();
+        let usable = |path: &PathBuf| path.to_str().is_some_and(|text| text.len() + 10 < LONGEST);
         // A name that is taken, by whomever, is passed over.
-        for attempt in 0..100 {
-            let path = parent.join(format!("farsock-demo-{}-{attempt}", std::process::id()));
-            match create(&path) {
-                Ok(()) => return Ok(Self(Some(path))),
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(Failure::Local(format!("{}: {error}", path.display()))),
-            }
-        }
-        let parent = parent.display();
-        Err(Failure::Local(format!("{parent}: no name is free")))
+        let directory = (0..100)
+            .map(|attempt| parent.join(format!("farsock-demo-{}-{attempt}", std::process::id())))
+            .find(|path| usable(path) && create(path).is_ok());
+        Self(directory)
     }
 
-    /// No paths.
+    /// Abstract names.
     pub(crate) fn none() -> Self {
         Self(None)
     }
 
-    /// The address of a socket that is to be called `name`: a path, or else an abstract name.
+    /// The address of a socket that is to be called `name`, of 9 characters at most.
     pub(super) fn address(&self, name: &str) -> String {
         match &self.0 {
             Some(directory) => format!("unix:{}", directory.join(name).display()),

@@ -1,6 +1,6 @@
 //! UDP: datagrams with their senders' addresses, truncation, and connected sockets.
 
-use farsock_client::{Address, Domain, Protocol, RemoteSocket, SocketType};
+use farsock_client::{Address, Domain, MessageFlags, Protocol, RemoteSocket, SocketType};
 
 use super::tracer::Tracer;
 use crate::exit::Failure;
@@ -30,7 +30,8 @@ pub(super) async fn truncated(t: &mut Tracer<'_>) -> Result<(), Failure> {
     t.sendto(&one, b"sixteen bytes ok", &address).await?;
     t.recvmsg_truncated(&other, b"sixteen bytes ok", 7).await?;
     // The rest of it is gone.
-    t.recv_fails(&other, "EAGAIN").await?;
+    t.recv_fails(&other, MessageFlags::DONTWAIT, "EAGAIN")
+        .await?;
     t.close(one).await?;
     t.close(other).await
 }
@@ -52,12 +53,13 @@ pub(super) async fn connected(t: &mut Tracer<'_>) -> Result<(), Failure> {
 
     let (stranger, _) = bound(t).await?;
     t.sendto(&stranger, b"not for you", &one_address).await?;
-    t.recv_fails(&one, "EAGAIN").await?;
+    t.recv_fails(&one, MessageFlags::DONTWAIT, "EAGAIN").await?;
     t.close(stranger).await?;
 
     t.close(other).await?;
     t.send(&one, b"anybody there?").await?;
-    t.recv_fails(&one, "ECONNREFUSED").await?;
+    t.recv_fails(&one, MessageFlags::NONE, "ECONNREFUSED")
+        .await?;
     t.close(one).await
 }
 

@@ -102,7 +102,6 @@ fn a_reader_that_has_gone_is_no_failure() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // The script is longer than a pipe holds, so that the end of the pipe is met for certain.
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));

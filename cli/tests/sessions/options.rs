@@ -26,6 +26,8 @@ fn what_is_set_is_read_back_in_the_form_that_is_set() {
     let expected = serde_json::json!({ "option": "SO_RCVTIMEO", "value": 2.5 });
     assert_eq!(json, expected);
     assert_eq!(shell.json("opt get 1 TCP_NODELAY")["value"], true);
+    // Options of the command may follow the value.
+    assert_eq!(shell.ok("opt set 1 TCP_NODELAY off -o json"), "{}");
     assert_eq!(shell.json("opt get 1 TCP_INFO")["value"]["state"], "close");
 }
 

@@ -1,23 +1,27 @@
 //! A client that prints each call as strace(1) would, and compares what arrives with what was sent.
 
-use std::fmt::Display;
+use std::{fmt::Display, time::Duration};
 
 use farsock_client::{
-    Address, Client, Domain, Error, ErrorKind, MessageFlags, PollEvents, Protocol, Received,
-    RecvMessagesOptions, RecvOptions, RemoteSocket, SendOptions, ShutdownHow, SocketType,
+    AcceptOptions, Address, Client, Domain, Error, ErrorKind, PollEvents, Protocol, RemoteSocket,
+    ShutdownHow, SocketType,
 };
 
-use super::strace;
 use crate::{
+    demo::strace,
     exit::Failure,
     output::{self, Output},
 };
 
+mod receive;
+
 /// Room for a datagram where its size is not the point.
 const ROOM: usize = 65_536;
+/// How long a call may wait for what is already under way on the same host.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// See the module.
-pub(super) struct Tracer<'a> {
+pub(in crate::demo) struct Tracer<'a> {
     client: &'a Client,
     output: &'a mut Output,
     calls: usize,
@@ -25,7 +29,7 @@ pub(super) struct Tracer<'a> {
 }
 
 impl<'a> Tracer<'a> {
-    pub(super) fn new(client: &'a Client, output: &'a mut Output) -> Self {
+    pub(in crate::demo) fn new(client: &'a Client, output: &'a mut Output) -> Self {
         Self {
             client,
             output,
@@ -35,7 +39,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// Begins an exchange.
-    pub(super) fn title(&mut self, title: &str) -> Result<(), Failure> {
+    pub(in crate::demo) fn title(&mut self, title: &str) -> Result<(), Failure> {
         if self.calls > 0 {
             self.output.line("")?;
         }
@@ -43,7 +47,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// Ends the demo.
-    pub(super) fn end(self) -> Result<(), Failure> {
+    pub(in crate::demo) fn end(self) -> Result<(), Failure> {
         let Self { calls, bytes, .. } = self;
         self.output.flush()?;
         output::note(format_args!(
@@ -52,7 +56,7 @@ impl<'a> Tracer<'a> {
         Ok(())
     }
 
-    pub(super) async fn socket(
+    pub(in crate::demo) async fn socket(
         &mut self,
         domain: Domain,
         r#type: SocketType,
@@ -63,7 +67,7 @@ impl<'a> Tracer<'a> {
         self.returned(&call, answer, RemoteSocket::handle)
     }
 
-    pub(super) async fn socketpair(
+    pub(in crate::demo) async fn socketpair(
         &mut self,
         domain: Domain,
         r#type: SocketType,
@@ -80,7 +84,7 @@ impl<'a> Tracer<'a> {
         self.returned(&call, answer, |_| 0)
     }
 
-    pub(super) async fn bind(
+    pub(in crate::demo) async fn bind(
         &mut self,
         socket: &RemoteSocket,
         address: &str,
@@ -91,21 +95,27 @@ impl<'a> Tracer<'a> {
         self.returned(&call, answer, |_| 0).map(drop)
     }
 
-    pub(super) async fn getsockname(&mut self, socket: &RemoteSocket) -> Result<Address, Failure> {
+    pub(in crate::demo) async fn getsockname(
+        &mut self,
+        socket: &RemoteSocket,
+    ) -> Result<Address, Failure> {
         let answer = socket.socket_name().await;
         let address = strace::filled_in(answer.as_ref().ok());
         let call = format!("getsockname({}, {address})", socket.handle());
         self.returned(&call, answer, |_| 0)
     }
 
-    pub(super) async fn getpeername(&mut self, socket: &RemoteSocket) -> Result<Address, Failure> {
+    pub(in crate::demo) async fn getpeername(
+        &mut self,
+        socket: &RemoteSocket,
+    ) -> Result<Address, Failure> {
         let answer = socket.peer_name().await;
         let address = strace::filled_in(answer.as_ref().ok());
         let call = format!("getpeername({}, {address})", socket.handle());
         self.returned(&call, answer, |_| 0)
     }
 
-    pub(super) async fn listen(
+    pub(in crate::demo) async fn listen(
         &mut self,
         socket: &RemoteSocket,
         backlog: i32,
@@ -115,17 +125,21 @@ impl<'a> Tracer<'a> {
         self.returned(&call, answer, |()| 0)
     }
 
-    pub(super) async fn accept(
+    pub(in crate::demo) async fn accept(
         &mut self,
         listener: &RemoteSocket,
     ) -> Result<(RemoteSocket, Address), Failure> {
-        let answer = listener.accept().await;
+        let options = AcceptOptions {
+            timeout: Some(PATIENCE),
+            ..AcceptOptions::default()
+        };
+        let answer = listener.accept_with(options).await;
         let address = strace::filled_in(answer.as_ref().ok().map(|(_, peer)| peer));
         let call = format!("accept({}, {address})", listener.handle());
         self.returned(&call, answer, |(socket, _)| socket.handle())
     }
 
-    pub(super) async fn connect(
+    pub(in crate::demo) async fn connect(
         &mut self,
         socket: &RemoteSocket,
         address: &Address,
@@ -136,7 +150,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// A connect that must be refused.
-    pub(super) async fn connect_refused(
+    pub(in crate::demo) async fn connect_refused(
         &mut self,
         socket: &RemoteSocket,
         address: &Address,
@@ -145,7 +159,7 @@ impl<'a> Tracer<'a> {
         self.failed(&connect(socket, address), answer, "ECONNREFUSED")
     }
 
-    pub(super) async fn send(
+    pub(in crate::demo) async fn send(
         &mut self,
         socket: &RemoteSocket,
         data: &'static [u8],
@@ -157,15 +171,13 @@ impl<'a> Tracer<'a> {
         expect(&call, "bytes", &data.len(), &sent)
     }
 
-    pub(super) async fn sendto(
+    pub(in crate::demo) async fn sendto(
         &mut self,
         socket: &RemoteSocket,
         data: &'static [u8],
         address: &Address,
     ) -> Result<(), Failure> {
-        let answer = socket
-            .send_to_with(data, address.clone(), SendOptions::default())
-            .await;
+        let answer = socket.send_to(data, address.clone()).await;
         let call = format!(
             "sendto({}, {}, {}, 0, {})",
             socket.handle(),
@@ -177,135 +189,27 @@ impl<'a> Tracer<'a> {
         expect(&call, "bytes", &data.len(), &sent)
     }
 
-    /// Receives exactly as many bytes of a stream as `sent` has.
-    pub(super) async fn recv(&mut self, socket: &RemoteSocket, sent: &[u8]) -> Result<(), Failure> {
-        let (call, received) = self
-            .received(socket, sent.len(), MessageFlags::WAITALL)
-            .await?;
-        self.compare(&call, sent, &received.data)
-    }
-
-    /// Receives the message `sent`, with room for a longer one.
-    pub(super) async fn recv_message(
-        &mut self,
-        socket: &RemoteSocket,
-        sent: &[u8],
-    ) -> Result<(), Failure> {
-        let (call, received) = self.received(socket, ROOM, MessageFlags::NONE).await?;
-        self.compare(&call, sent, &received.data)
-    }
-
-    /// Receives the end of a stream.
-    pub(super) async fn recv_end(&mut self, socket: &RemoteSocket) -> Result<(), Failure> {
-        let (call, received) = self.received(socket, ROOM, MessageFlags::NONE).await?;
-        self.compare(&call, b"", &received.data)?;
-        expect(&call, "end of stream", &true, &received.end_of_stream)
-    }
-
-    /// A receive that must fail, without waiting.
-    pub(super) async fn recv_fails(
-        &mut self,
-        socket: &RemoteSocket,
-        errno_name: &str,
-    ) -> Result<(), Failure> {
-        let flags = MessageFlags::DONTWAIT;
-        let options = RecvOptions {
-            flags,
-            timeout: None,
-        };
-        let answer = socket.recv_with(ROOM, options).await;
-        let call = format!("recv({}, 0x..., {ROOM}, {flags})", socket.handle());
-        self.failed(&call, answer, errno_name)
-    }
-
-    /// Receives the datagram `sent`, and tells who sent it.
-    pub(super) async fn recvfrom(
-        &mut self,
-        socket: &RemoteSocket,
-        sent: &[u8],
-    ) -> Result<Address, Failure> {
-        let answer = socket.recv_from(ROOM).await;
-        let (data, sender) = answer
-            .as_ref()
-            .map_or((&b""[..], None), |(received, sender)| {
-                (&received.data[..], sender.as_ref())
-            });
-        let call = format!(
-            "recvfrom({}, {}, {ROOM}, 0, {})",
-            socket.handle(),
-            strace::string(data),
-            strace::filled_in(sender)
-        );
-        let (received, sender) =
-            self.returned(&call, answer, |(received, _)| received.data.len())?;
-        self.compare(&call, sent, &received.data)?;
-        sender.ok_or_else(|| Failure::Mismatch(format!("{call}: no sender")))
-    }
-
-    /// Receives the first `length` bytes of the datagram `sent`, the kernel telling that there was more.
-    pub(super) async fn recvmsg_truncated(
-        &mut self,
-        socket: &RemoteSocket,
-        sent: &[u8],
-        length: usize,
-    ) -> Result<(), Failure> {
-        let options = RecvMessagesOptions {
-            length: Some(length),
-            ..RecvMessagesOptions::default()
-        };
-        let answer = socket
-            .recv_messages(options)
-            .await
-            .map(|messages| messages.into_iter().next());
-        let Ok(Some(message)) = &answer else {
-            let call = format!("recvmsg({}, {{...}}, 0)", socket.handle());
-            self.returned(&call, answer, |_| 0)?;
-            return Err(Failure::Mismatch(format!("{call}: no message")));
-        };
-        let name = message.address.as_ref().map_or_else(
-            || "msg_name=NULL, msg_namelen=0".to_owned(),
-            |address| {
-                format!(
-                    "msg_name={}, msg_namelen={}",
-                    strace::sockaddr(address),
-                    strace::sockaddr_length(address)
-                )
-            },
-        );
-        let call = format!(
-            "recvmsg({}, {{{name}, msg_iov=[{{iov_base={}, iov_len={length}}}], msg_iovlen=1, \
-             msg_controllen=0, msg_flags={}}}, 0)",
-            socket.handle(),
-            strace::string(&message.data),
-            message.flags
-        );
-        let (data, flags, full) = (message.data.clone(), message.flags, message.full_length);
-        self.returned(&call, answer, |_| data.len())?;
-        self.compare(&call, &sent[..length], &data)?;
-        expect(&call, "flags", &MessageFlags::TRUNC, &flags)?;
-        expect(&call, "full length", &(sent.len() as u64), &full)
-    }
-
-    pub(super) async fn poll(
+    pub(in crate::demo) async fn poll(
         &mut self,
         socket: &RemoteSocket,
         events: PollEvents,
     ) -> Result<(), Failure> {
-        let answer = self.client.poll(&[(socket, events)], None).await;
+        let answer = self.client.poll(&[(socket, events)], Some(PATIENCE)).await;
         let ready = answer.as_ref().map_or_else(
             |_| String::new(),
             |ready| ready.iter().map(|of| poll_names(of.events)).collect(),
         );
         let call = format!(
-            "poll([{{fd={}, events={}, revents={ready}}}], 1, -1)",
+            "poll([{{fd={}, events={}, revents={ready}}}], 1, {})",
             socket.handle(),
-            poll_names(events)
+            poll_names(events),
+            PATIENCE.as_millis()
         );
         let ready = self.returned(&call, answer, Vec::len)?;
         expect(&call, "sockets ready", &1, &ready.len())
     }
 
-    pub(super) async fn shutdown(
+    pub(in crate::demo) async fn shutdown(
         &mut self,
         socket: &RemoteSocket,
         how: ShutdownHow,
@@ -315,33 +219,20 @@ impl<'a> Tracer<'a> {
         self.returned(&call, answer, |()| 0)
     }
 
-    pub(super) async fn close(&mut self, socket: RemoteSocket) -> Result<(), Failure> {
+    pub(in crate::demo) async fn close(&mut self, socket: RemoteSocket) -> Result<(), Failure> {
         let call = format!("close({})", socket.handle());
         let answer = socket.close().await;
         self.returned(&call, answer, |()| 0)
     }
 
     /// Two addresses that must be the same.
-    pub(super) fn same(&self, what: &str, one: &Address, other: &Address) -> Result<(), Failure> {
+    pub(in crate::demo) fn same(
+        &self,
+        what: &str,
+        one: &Address,
+        other: &Address,
+    ) -> Result<(), Failure> {
         expect(what, "address", one, other)
-    }
-
-    async fn received(
-        &mut self,
-        socket: &RemoteSocket,
-        room: usize,
-        flags: MessageFlags,
-    ) -> Result<(String, Received), Failure> {
-        let options = RecvOptions {
-            flags,
-            timeout: None,
-        };
-        let answer = socket.recv_with(room, options).await;
-        let data = answer.as_ref().map_or(&b""[..], |received| &received.data);
-        let (handle, text) = (socket.handle(), strace::string(data));
-        let call = format!("recv({handle}, {text}, {room}, {flags})");
-        let received = self.returned(&call, answer, |received| received.data.len())?;
-        Ok((call, received))
     }
 
     /// Prints the call and what it returned; a failure ends the demo, after it was printed.
@@ -354,8 +245,7 @@ impl<'a> Tracer<'a> {
         self.calls += 1;
         match answer {
             Ok(value) => {
-                self.output
-                    .line(format_args!("{call} = {}", number(&value)))?;
+                self.print(format_args!("{call} = {}", number(&value)))?;
                 Ok(value)
             }
             Err(error) => {
@@ -386,36 +276,16 @@ impl<'a> Tracer<'a> {
     fn print_error(&mut self, call: &str, error: &Error) -> Result<(), Failure> {
         if let ErrorKind::Kernel { name, .. } = error.kind() {
             let text = crate::exit::bare_text(error);
-            self.output
-                .line(format_args!("{call} = -1 {name} ({text})"))?;
+            self.print(format_args!("{call} = -1 {name} ({text})"))?;
         }
         Ok(())
     }
 
-    fn compare(&mut self, call: &str, sent: &[u8], received: &[u8]) -> Result<(), Failure> {
-        self.bytes += received.len();
-        match difference(sent, received) {
-            None => Ok(()),
-            Some(difference) => Err(Failure::Mismatch(format!("{call}: {difference}"))),
-        }
+    /// Prints at once, so that one sees where the demo stands.
+    fn print(&mut self, line: impl Display) -> Result<(), Failure> {
+        self.output.line(line)?;
+        Ok(self.output.flush()?)
     }
-}
-
-/// How what was received differs from what was sent.
-fn difference(sent: &[u8], received: &[u8]) -> Option<String> {
-    if sent == received {
-        return None;
-    }
-    let at = sent
-        .iter()
-        .zip(received)
-        .position(|(sent, received)| sent != received)
-        .unwrap_or_else(|| sent.len().min(received.len()));
-    Some(format!(
-        "received {}, sent {}: they differ at byte {at}",
-        strace::string(received),
-        strace::string(sent)
-    ))
 }
 
 fn expect<T: PartialEq + std::fmt::Debug>(
@@ -444,21 +314,4 @@ fn poll_names(events: PollEvents) -> String {
 fn parsed(text: &str) -> Result<Address, Failure> {
     text.parse()
         .map_err(|error| Failure::Local(format!("{text}: {error}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_byte_that_differs_is_named() {
-        assert_eq!(difference(b"ping", b"ping"), None);
-        let told = difference(b"ping", b"pong").unwrap();
-        assert_eq!(
-            told,
-            r#"received "pong", sent "ping": they differ at byte 1"#
-        );
-        let told = difference(b"ping", b"pin").unwrap();
-        assert!(told.ends_with("at byte 3"), "{told}");
-    }
 }
