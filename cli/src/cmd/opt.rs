@@ -84,9 +84,9 @@ impl Get {
 /// Set an option
 ///
 /// The value is read by the option's kind, which `opt list` tells: on or off; a number; a time such as 2.5s; "off" or a time for
-/// SO_LINGER; a name; "GROUP [INTERFACE]" for a membership, "GROUP SOURCE [INTERFACE]" for one of a source, "INTERFACE" for
-/// IP_MULTICAST_IF (an index, a name or an IPv4 address); integers with commas; 0x and hexadecimal digits for the structure's bytes.
-/// Corresponds to setsockopt(2).
+/// SO_LINGER; a name; "GROUP" or "GROUP INTERFACE" for a membership; "GROUP SOURCE" or "GROUP SOURCE INTERFACE" for one of a source;
+/// "INTERFACE" for IP_MULTICAST_IF; integers with commas; 0x and hexadecimal digits for the structure's bytes. An interface is an
+/// index, a name or an IPv4 address of the daemon's host. Corresponds to setsockopt(2).
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
