@@ -1,2 +1,45 @@
 //! farsock: sockets on any host, from a shell.
-fn main() {}
+
+mod address;
+mod args;
+mod cmd;
+mod demo;
+mod endpoint;
+mod exit;
+mod flags;
+mod kind;
+mod output;
+mod payload;
+mod received;
+mod show;
+mod tcp_info;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{args::Args, exit::Failure, output::Output};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let mut output = Output::stdout(args.global.output);
+    let outcome = run(args, &mut output).and_then(|()| Ok(output.flush()?));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // What was printed before the failure is part of the answer.
+            let _ = output.flush();
+            failure.report()
+        }
+    }
+}
+
+fn run(args: Args, output: &mut Output) -> Result<(), Failure> {
+    let Args { global, command } = args;
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Local(format!("cannot start: {error}")))?
+        .block_on(command.run(&global, output))
+}

@@ -1,0 +1,52 @@
+//! Addresses on the command line: checked here for their form, read by the daemon, whose host knows its interfaces.
+
+use std::fmt;
+
+use farsock_client::Address;
+
+/// An address in the text form of the API.
+#[derive(Clone, Debug)]
+pub(crate) struct AddressArg(String);
+
+impl AddressArg {
+    /// The text, for the daemon to read.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for AddressArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // Any zone passes: only the daemon's host knows the names of its interfaces.
+        match Address::parse(text, &|_| Some(1)) {
+            Ok(_) => Ok(Self(text.to_owned())),
+            Err(violation) => Err(violation.description),
+        }
+    }
+}
+
+impl fmt::Display for AddressArg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Adds to a command's examples how addresses are written.
+macro_rules! with_address_forms {
+    ($examples:literal) => {
+        concat!(
+            $examples,
+            "
+
+Addresses, always numeric (see `farsock resolve`):
+  127.0.0.1:80  [::1]:80  [fe80::1%eth0]:80     internet
+  unix:/run/a.sock  unix-abstract:name  unix:   unix, by path, abstract, without a name
+  vsock:3:1234                                  vsock, context id and port
+  raw:FAMILY:HEX                                any other, as the bytes of its structure
+  unspecified                                   AF_UNSPEC"
+        )
+    };
+}
+pub(crate) use with_address_forms;

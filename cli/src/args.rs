@@ -1,0 +1,113 @@
+//! The command line: what holds for every command. The commands themselves are in `cmd`, one file each.
+
+use std::time::Duration;
+
+use clap::Parser;
+use farsock_proto::time::parse_duration;
+
+use crate::{
+    cmd::Command,
+    endpoint::{Connection, Endpoint},
+    exit::Failure,
+    output::Format,
+};
+
+macro_rules! examples {
+    () => {
+        "\
+Examples:
+  farsock demo                          see every kind of exchange; needs no daemon
+  farsockd &                            the daemon, for all that follows
+  S=$(farsock socket tcp)               a socket; its handle is printed
+  ADDR=$(farsock bind $S 127.0.0.1:0)   the address it got
+  farsock listen $S
+  C=$(farsock socket tcp)
+  farsock connect $C $ADDR
+  read A PEER < <(farsock accept $S)    the connection's handle, and its peer
+  farsock send $C hello
+  farsock recv $A
+  farsock close --all"
+    };
+}
+
+/// Sockets on any host, from a shell
+///
+/// farsock makes the system calls of socket(7) through a daemon, farsockd, which may run on another host. A socket is named by its
+/// handle, a small number, and stays open after the command that made it until `farsock close`.
+#[derive(Parser)]
+#[command(
+    name = "farsock",
+    version,
+    after_help = examples!(),
+    after_long_help = concat!(examples!(), "
+
+Exit status:
+  0  it went well
+  1  the kernel said no: \"farsock: connect 3 127.0.0.1:4000: ECONNREFUSED: Connection refused\"
+  2  usage
+  3  the daemon could not be reached
+  4  the daemon refused: HANDLE_NOT_FOUND, TIMED_OUT, INVALID_REQUEST ..."),
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 120,
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The daemon: unix:///PATH, tcp://HOST:PORT, or "embedded"
+    ///
+    /// "embedded" is a daemon in this process, which ends with the command, and its sockets too. Default:
+    /// $XDG_RUNTIME_DIR/farsock/farsock.sock if it exists, else /run/farsock/farsock.sock.
+    #[arg(
+        long,
+        global = true,
+        env = "FARSOCK_ADDR",
+        value_name = "ADDRESS",
+        hide_env_values = true
+    )]
+    pub(crate) addr: Option<Endpoint>,
+    /// How long a call that waits may take, such as 500ms or 2.5s [default: no limit]
+    ///
+    /// For accept, connect, send, recv and their kin, poll and resolve. When the time is over the call took nothing from the
+    /// socket, and the command exits with 4 and TIMED_OUT; poll exits with 0 and prints nothing. For every other call it is how long the daemon may
+    /// take to answer, but 5s at least. Units: h, m, s (also without one), ms, us, ns.
+    #[arg(long, global = true, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// What stdout gets: table (for people), json (for programs), raw (bare values, exact bytes)
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "table",
+        hide_possible_values = true
+    )]
+    pub(crate) output: Format,
+}
+
+impl Global {
+    /// A connection to the daemon that was asked for, or to the default one.
+    pub(crate) async fn client(&self) -> Result<Connection, Failure> {
+        let endpoint = self.addr.clone().unwrap_or_else(Endpoint::default_daemon);
+        endpoint.connect(self.timeout).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        <Args as clap::CommandFactory>::command().debug_assert();
+    }
+}

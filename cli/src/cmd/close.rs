@@ -1,0 +1,73 @@
+//! `farsock close`: close(2), for one socket, several, or all of one's own.
+
+use farsock_client::Reason;
+
+use crate::{
+    args::Global,
+    exit::{Failure, Tried},
+    output::{self, Output},
+};
+
+/// Close sockets
+///
+/// Calls that wait on a socket end with HANDLE_CLOSED. All handles are tried, whatever becomes of the others; the first failure decides
+/// the exit code. Corresponds to close(2).
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  farsock close 1 2 3
+  farsock close --all        every socket in `farsock ls`
+  farsock close 3 --abort    reset the connection")]
+pub(crate) struct Close {
+    /// The sockets' handles
+    #[arg(value_name = "HANDLE", required_unless_present = "all")]
+    handles: Vec<u64>,
+    /// Close all of one's own sockets
+    #[arg(long, conflicts_with = "handles")]
+    all: bool,
+    /// Reset TCP connections (linger of 0 seconds) instead of ending them in good order
+    #[arg(long)]
+    abort: bool,
+}
+
+impl Close {
+    pub(crate) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
+        let client = global.client().await?;
+        let handles = if self.all {
+            client
+                .sockets()
+                .await
+                .tried(|| "close --all".to_owned())?
+                .iter()
+                .map(|socket| socket.handle)
+                .collect()
+        } else {
+            self.handles
+        };
+        let mut first = None;
+        for handle in handles {
+            let socket = client.adopt(handle);
+            let closed = if self.abort {
+                socket.abort().await
+            } else {
+                socket.close().await
+            };
+            match closed {
+                Ok(()) => {}
+                // Gone since it was listed: closed, as was asked.
+                Err(error) if self.all && error.reason() == Some(Reason::HandleNotFound) => {}
+                Err(error) => {
+                    let failure = Failure::of(format!("close {handle}"), &error);
+                    match &first {
+                        None => first = Some(failure),
+                        Some(_) => output::error(failure),
+                    }
+                }
+            }
+        }
+        match first {
+            Some(failure) => Err(failure),
+            None => Ok(output.done()?),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! How a command fails: who said no decides the exit code, and one line on stderr says what was tried and why not.
+
+use std::{io, process::ExitCode};
+
+use farsock_client::{Error, ErrorKind};
+
+use crate::output;
+
+/// A command that failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The kernel of the daemon's host said no, or its resolver did. Exit code 1.
+    #[error("{tried}: {name}: {text}")]
+    Kernel {
+        tried: String,
+        name: String,
+        text: String,
+    },
+    /// The demo received something else than was sent. Exit code 1.
+    #[error("{0}")]
+    Mismatch(String),
+    /// Something on this side of the daemon went wrong. Exit code 1.
+    #[error("{0}")]
+    Local(String),
+    /// Stdout did not take the answer. Exit code 1, but 0 if its reader has gone: who pipes into `head` has seen enough.
+    #[error("stdout: {0}")]
+    Stdout(#[from] io::Error),
+    /// The command line, or a file that it names, makes no sense. Exit code 2, as clap's own.
+    #[error("{0}")]
+    Usage(String),
+    /// The daemon could not be reached. Exit code 3.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The daemon refused the call, or ended its wait. Exit code 4.
+    #[error("{tried}: {name}: {text}")]
+    Refused {
+        tried: String,
+        name: String,
+        text: String,
+    },
+}
+
+impl Failure {
+    /// Prints the failure on stderr and tells the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        let quiet =
+            matches!(self, Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe);
+        if quiet {
+            return ExitCode::SUCCESS;
+        }
+        output::error(self);
+        ExitCode::from(self.code())
+    }
+
+    fn code(&self) -> u8 {
+        match self {
+            Self::Kernel { .. } | Self::Mismatch(_) | Self::Local(_) | Self::Stdout(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Unreachable(_) => 3,
+            Self::Refused { .. } => 4,
+        }
+    }
+
+    /// What `error` means for the command that tried `tried`.
+    pub(crate) fn of(tried: String, error: &Error) -> Self {
+        let text = bare_text(error);
+        let name = match error.kind() {
+            ErrorKind::Kernel { name, .. } | ErrorKind::GetAddrInfo { name } => {
+                let name = name.clone();
+                return Self::Kernel { tried, name, text };
+            }
+            ErrorKind::Unreachable => return Self::Unreachable(text),
+            ErrorKind::Daemon { reason } => reason.as_str().to_owned(),
+            ErrorKind::InvalidRequest { .. } => "INVALID_REQUEST".to_owned(),
+            ErrorKind::DeadlineExceeded => "TIMED_OUT".to_owned(),
+            _ => format!("{:?}", error.code()),
+        };
+        Self::Refused { tried, name, text }
+    }
+}
+
+/// Says what was tried when a call fails.
+pub(crate) trait Tried<T> {
+    /// `what` is the command as it could be typed: "connect 3 127.0.0.1:4000".
+    fn tried(self, what: impl FnOnce() -> String) -> Result<T, Failure>;
+}
+
+impl<T> Tried<T> for Result<T, Error> {
+    fn tried(self, what: impl FnOnce() -> String) -> Result<T, Failure> {
+        self.map_err(|error| Failure::of(what(), &error))
+    }
+}
+
+/// The error's text without what was tried, which the command line says in its own words.
+pub(crate) fn bare_text(error: &Error) -> String {
+    let text = error.to_string();
+    if let ErrorKind::Kernel { name, .. } | ErrorKind::GetAddrInfo { name } = error.kind() {
+        // "connect 127.0.0.1:4000 on handle 3: Connection refused (ECONNREFUSED)"; the kernel's own texts have no colon.
+        let text = text.strip_suffix(&format!(" ({name})")).unwrap_or(&text);
+        return text.rsplit(": ").next().unwrap_or(text).to_owned();
+    }
+    let prefix = match (error.verb(), error.handle()) {
+        (Some(verb), Some(handle)) => format!("{verb} on handle {handle}: "),
+        (Some(verb), None) => format!("{verb}: "),
+        (None, _) => String::new(),
+    };
+    text.strip_prefix(&prefix).unwrap_or(&text).to_owned()
+}

@@ -1,0 +1,216 @@
+//! What a command prints on stdout: tables for people, JSON for programs, bare values and exact bytes for scripts.
+
+use std::{
+    fmt::Display,
+    io::{self, IsTerminal, Write},
+};
+
+use serde_json::Value;
+
+use crate::show::Fields;
+
+/// The three forms of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people: aligned columns, and text made safe for a terminal
+    Table,
+    /// For programs: one JSON value per command, on one line
+    Json,
+    /// For scripts: bare values, columns between tabs without a header, received bytes as they are
+    Raw,
+}
+
+/// Stdout, in the form that was asked for. Whatever is not the answer itself goes to stderr instead.
+pub(crate) struct Output {
+    format: Format,
+    emphasis: bool,
+    writer: Box<dyn Write>,
+}
+
+impl Output {
+    /// Writes to stdout, which stays locked as long as this lives.
+    pub(crate) fn stdout(format: Format) -> Self {
+        let stdout = io::stdout().lock();
+        let emphasis = emphasis_suits(&stdout);
+        Self {
+            format,
+            emphasis,
+            writer: Box::new(io::BufWriter::new(stdout)),
+        }
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Prints `text` on a line of its own, or `json`.
+    pub(crate) fn value(&mut self, text: impl Display, json: &Value) -> io::Result<()> {
+        match self.format {
+            Format::Json => self.json(json),
+            Format::Table | Format::Raw => self.line(text),
+        }
+    }
+
+    /// Prints that a call which answers nothing went well: nothing, or `{}`.
+    pub(crate) fn done(&mut self) -> io::Result<()> {
+        match self.format {
+            Format::Json => self.json(&Value::Object(serde_json::Map::new())),
+            Format::Table | Format::Raw => Ok(()),
+        }
+    }
+
+    /// Prints a line in any format.
+    pub(crate) fn line(&mut self, text: impl Display) -> io::Result<()> {
+        writeln!(self.writer, "{text}")
+    }
+
+    /// Prints bytes as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer.write_all(bytes)
+    }
+
+    /// Prints one JSON value on one line.
+    pub(crate) fn json(&mut self, value: &Value) -> io::Result<()> {
+        writeln!(self.writer, "{value}")
+    }
+
+    /// Prints rows under a header: aligned, or between tabs and without the header. Not for [`Format::Json`].
+    pub(crate) fn rows(&mut self, header: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
+        if self.format == Format::Raw {
+            return rows
+                .iter()
+                .try_for_each(|row| writeln!(self.writer, "{}", row.join("\t")));
+        }
+        let widths = widths(header, rows);
+        let header = aligned(header.iter().copied(), &widths);
+        let header = if self.emphasis { bold(&header) } else { header };
+        writeln!(self.writer, "{header}")?;
+        rows.iter().try_for_each(|row| {
+            writeln!(
+                self.writer,
+                "{}",
+                aligned(row.iter().map(String::as_str), &widths)
+            )
+        })
+    }
+
+    /// Prints names and their values, one pair a line.
+    fn pairs(&mut self, pairs: &[(String, String)]) -> io::Result<()> {
+        let width = pairs.iter().map(|(name, _)| name.chars().count()).max();
+        for (name, value) in pairs {
+            match self.format {
+                Format::Raw => writeln!(self.writer, "{name}\t{value}")?,
+                _ => {
+                    let pad = width.unwrap_or(0) - name.chars().count();
+                    let label = if self.emphasis {
+                        bold(name)
+                    } else {
+                        name.clone()
+                    };
+                    writeln!(self.writer, "{label}{:pad$}  {value}", "")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Prints named values: one pair a line, or one JSON object.
+    pub(crate) fn fields(&mut self, fields: &Fields) -> io::Result<()> {
+        match self.format {
+            Format::Json => self.json(&fields.json()),
+            Format::Table | Format::Raw => self.pairs(&fields.pairs()),
+        }
+    }
+
+    /// Hands everything to the operating system.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// Prints a note about the answer on stderr; a closed stderr is no reason to fail.
+pub(crate) fn note(text: impl Display) {
+    let _ = writeln!(io::stderr(), "farsock: {text}");
+}
+
+/// Prints an error on stderr, its prefix red on a terminal.
+pub(crate) fn error(text: impl Display) {
+    let mut stderr = io::stderr().lock();
+    let _ = if emphasis_suits(&stderr) {
+        writeln!(stderr, "\x1b[1;31mfarsock:\x1b[0m {text}")
+    } else {
+        writeln!(stderr, "farsock: {text}")
+    };
+}
+
+/// Bytes as a terminal may show them: valid UTF-8 as it is, but for control characters and invalid bytes, which become `\x1b`
+/// and the like; line feed and tab stay.
+pub(crate) fn printable(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character.is_control() && !matches!(character, '\n' | '\t') {
+                text.extend(character.escape_default());
+            } else {
+                text.push(character);
+            }
+        }
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+/// Colour and bold suit a terminal whose user has not said otherwise (<https://no-color.org>).
+fn emphasis_suits(stream: &impl IsTerminal) -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+    !refused && !dumb && stream.is_terminal()
+}
+
+fn bold(text: &str) -> String {
+    format!("\x1b[1m{text}\x1b[0m")
+}
+
+fn widths(header: &[&str], rows: &[Vec<String>]) -> Vec<usize> {
+    let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    widths
+}
+
+fn aligned<'a>(cells: impl Iterator<Item = &'a str>, widths: &[usize]) -> String {
+    let mut line = String::new();
+    for (cell, width) in cells.zip(widths) {
+        line.push_str(&format!("{cell:width$}  "));
+    }
+    line.truncate(line.trim_end().len());
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn printable_keeps_text_and_escapes_what_would_drive_a_terminal() {
+        assert_eq!(printable("täglich\tübel\n".as_bytes()), "täglich\tübel\n");
+        assert_eq!(printable(b"a\x1b[2Jb\xff\0"), "a\\u{1b}[2Jb\\xff\\u{0}");
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell_and_lines_end_in_no_space() {
+        let rows = [
+            vec!["1".to_owned(), "tcp".to_owned()],
+            vec!["1000".to_owned(), String::new()],
+        ];
+        let widths = widths(&["ID", "TYPE"], &rows);
+        assert_eq!(widths, [4, 4]);
+        assert_eq!(aligned(["1", "tcp"].into_iter(), &widths), "1     tcp");
+        assert_eq!(aligned(["1000", ""].into_iter(), &widths), "1000");
+    }
+}

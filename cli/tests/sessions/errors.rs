@@ -1,0 +1,109 @@
+//! Each exit code, and the line on stderr that goes with it.
+
+use std::process::Stdio;
+
+use crate::shell::{Shell, farsock, text};
+
+#[test]
+fn the_kernels_no_is_1_with_the_errno() {
+    let shell = Shell::start();
+    shell.ok("socket tcp");
+    let closed = shell.ok("bind 1 127.0.0.1:0");
+    shell.ok("socket tcp");
+    assert_eq!(
+        shell.fails(1, &format!("connect 2 {closed}")),
+        format!("farsock: connect 2 {closed}: ECONNREFUSED: Connection refused")
+    );
+    assert_eq!(
+        shell.fails(1, &format!("bind 2 {closed}")),
+        format!("farsock: bind 2 {closed}: EADDRINUSE: Address already in use")
+    );
+    assert_eq!(
+        shell.fails(1, "accept 1"),
+        "farsock: accept 1: EINVAL: Invalid argument"
+    );
+}
+
+#[test]
+fn the_resolvers_no_is_1_with_its_name() {
+    let shell = Shell::start();
+    assert_eq!(
+        shell.fails(1, "resolve --numeric not-a-number"),
+        "farsock: resolve not-a-number: EAI_NONAME: Name or service not known"
+    );
+}
+
+#[test]
+fn usage_is_2() {
+    let shell = Shell::start();
+    for line in [
+        "",
+        "nonsense",
+        "socket",
+        "socket tcp udp",
+        "bind 1 localhost:80",
+        "send 1 --hex 123",
+        "send 1 --data-file /nonexistent/file",
+        "recv one",
+        "poll",
+        "close",
+        "close --all 1",
+        "recv 1 --timeout soon",
+        "host -o yaml",
+        "host --addr nonsense",
+    ] {
+        assert!(!shell.fails(2, line).is_empty(), "{line}");
+    }
+}
+
+#[test]
+fn a_daemon_that_is_not_there_is_3() {
+    let shell = Shell::start();
+    let nowhere = format!("unix://{}/nobody.sock", shell.directory().display());
+    let stderr = shell.fails(3, &format!("ls --addr {nowhere}"));
+    assert!(stderr.starts_with("farsock: "), "{stderr}");
+    assert!(stderr.contains(&nowhere), "{stderr}");
+}
+
+#[test]
+fn the_daemons_no_is_4_with_its_reason() {
+    let shell = Shell::start();
+    for line in ["recv 7", "close 7", "info 7", "bind 7 127.0.0.1:0"] {
+        let stderr = shell.fails(4, line);
+        assert!(
+            stderr.starts_with(&format!("farsock: {line}: HANDLE_NOT_FOUND: ")),
+            "{stderr}"
+        );
+    }
+    shell.ok("socket udp");
+    let stderr = shell.fails(4, "recv 1 -n 1000000000000");
+    assert!(
+        stderr.starts_with("farsock: recv 1: INVALID_REQUEST: "),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn closing_several_tries_all_of_them() {
+    let shell = Shell::start();
+    shell.ok("pair unix");
+    let stderr = shell.fails(4, "close 7 1 8 2");
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "{stderr}");
+    assert!(lines.iter().all(|line| line.contains("HANDLE_NOT_FOUND")));
+    assert_eq!(shell.ok("ls -o raw"), "");
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_failure() {
+    let mut child = farsock()
+        .args(["completions", "bash"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stderr), "");
+}

@@ -1,0 +1,73 @@
+//! Socket options, by name and by number.
+
+use crate::shell::Shell;
+
+#[test]
+fn what_is_set_is_read_back_in_the_form_that_is_set() {
+    let shell = Shell::start();
+    shell.ok("socket tcp -O SO_REUSEADDR=on -O so_keepalive=on");
+    for (name, value) in [
+        ("SO_REUSEADDR", "on"),
+        ("SO_KEEPALIVE", "on"),
+        ("SO_LINGER", "off"),
+    ] {
+        assert_eq!(shell.ok(&format!("opt get 1 {name}")), value, "{name}");
+    }
+    for (name, value) in [
+        ("SO_LINGER", "3s"),
+        ("SO_RCVTIMEO", "2.5s"),
+        ("TCP_NODELAY", "on"),
+        ("IP_TTL", "9"),
+    ] {
+        assert_eq!(shell.ok(&format!("opt set 1 {name} {value}")), "");
+        assert_eq!(shell.ok(&format!("opt get 1 {name}")), value, "{name}");
+    }
+    let json = shell.json("opt get 1 SO_RCVTIMEO");
+    let expected = serde_json::json!({ "option": "SO_RCVTIMEO", "value": 2.5 });
+    assert_eq!(json, expected);
+    assert_eq!(shell.json("opt get 1 TCP_NODELAY")["value"], true);
+    // Options of the command may follow the value.
+    assert_eq!(shell.ok("opt set 1 TCP_NODELAY off -o json"), "{}");
+    assert_eq!(shell.json("opt get 1 TCP_INFO")["value"]["state"], "close");
+}
+
+#[test]
+fn an_option_by_number_takes_numbers_and_bytes_and_gives_bytes() {
+    let shell = Shell::start();
+    shell.ok("socket tcp");
+    // SOL_SOCKET, SO_KEEPALIVE.
+    shell.ok("opt set 1 1:9 1");
+    assert_eq!(shell.ok("opt get 1 SO_KEEPALIVE"), "on");
+    let zero = "00".repeat(4);
+    shell.ok(&format!("opt set 1 1:9 0x{zero}"));
+    assert_eq!(shell.ok("opt get 1 1:9"), format!("0x{zero}"));
+}
+
+#[test]
+fn an_option_that_fails_leaves_no_socket() {
+    let shell = Shell::start();
+    let stderr = shell.fails(4, "socket tcp -O SO_REUSEADDR=on -O SO_RCVBUF=lots");
+    assert!(
+        stderr.starts_with("farsock: socket tcp: INVALID_REQUEST: "),
+        "{stderr}"
+    );
+    // A multicast group on a stream socket is the kernel's to refuse.
+    let stderr = shell.fails(1, "socket tcp -O IP_ADD_MEMBERSHIP=239.1.2.3");
+    assert!(stderr.starts_with("farsock: socket tcp: E"), "{stderr}");
+    assert_eq!(shell.ok("ls -o raw"), "");
+}
+
+#[test]
+fn the_list_names_level_kind_access_and_whether_it_works_here() {
+    let shell = Shell::start();
+    let list = shell.ok("opt list -o raw");
+    assert!(list.lines().count() >= 100, "{list}");
+    let reuse = list.lines().find(|line| line.starts_with("SO_REUSEADDR\t"));
+    assert_eq!(reuse, Some("SO_REUSEADDR\tSOL_SOCKET\tflag\tget,set\tyes"));
+    let some = shell.ok("opt list membership -o raw");
+    assert!(
+        some.lines().all(|line| line.contains("MEMBERSHIP")),
+        "{some}"
+    );
+    assert!(!some.is_empty());
+}

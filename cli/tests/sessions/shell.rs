@@ -1,0 +1,215 @@
+//! A shell for tests: a daemon on a unix socket of its own, and `farsock` commands that reach it by FARSOCK_ADDR.
+
+use std::{
+    io::Write,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use farsock_daemon::{config::Config, server::Server, shutdown::Shutdown};
+use tempfile::TempDir;
+use tokio::{runtime::Runtime, task::JoinHandle};
+
+/// A running daemon. Its first handle is 1, so that sessions may use numbers.
+pub(crate) struct Shell {
+    directory: TempDir,
+    address: String,
+    runtime: Runtime,
+    shutdown: Shutdown,
+    server: Option<JoinHandle<()>>,
+}
+
+impl Shell {
+    pub(crate) fn start() -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        let address = format!("unix://{}/farsock.sock", directory.path().display());
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let shutdown = Shutdown::new();
+        let mut config = Config::embedded();
+        config.listen = vec![address.parse().expect("an address to listen at")];
+        let server = runtime.block_on(async { Server::bind(config).await.expect("it listens") });
+        let server = runtime.spawn(server.run(shutdown.clone()));
+        Self {
+            directory,
+            address,
+            runtime,
+            shutdown,
+            server: Some(server),
+        }
+    }
+
+    /// Where the daemon listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// A directory for the test's own files.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Where the test's own tasks run.
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// Runs a command that must go well without a word on stderr; its stdout, without the last line feed.
+    #[track_caller]
+    pub(crate) fn ok(&self, line: &str) -> String {
+        let output = self.run(line);
+        let stderr = text(&output.stderr);
+        assert_eq!((output.status.code(), &*stderr), (Some(0), ""), "{line}");
+        text(&output.stdout).trim_end_matches('\n').to_owned()
+    }
+
+    /// Runs a command that must go well, and parses the JSON that it prints.
+    #[track_caller]
+    pub(crate) fn json(&self, line: &str) -> serde_json::Value {
+        let stdout = self.ok(&format!("-o json {line}"));
+        serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{line}: {error}: {stdout}"))
+    }
+
+    /// Runs a command that must end with `code`, and nothing on stdout; its stderr.
+    #[track_caller]
+    pub(crate) fn fails(&self, code: i32, line: &str) -> String {
+        let output = self.run(line);
+        let stderr = text(&output.stderr).trim_end().to_owned();
+        assert_eq!(output.status.code(), Some(code), "{line}: {stderr}");
+        assert_eq!(text(&output.stdout), "", "{line}");
+        stderr
+    }
+
+    /// Runs a command line; single quotes hold words together.
+    pub(crate) fn run(&self, line: &str) -> Output {
+        self.command(&words(line)).output().expect("it runs")
+    }
+
+    /// Runs a command line with `stdin`.
+    pub(crate) fn run_with_stdin(&self, line: &str, stdin: &[u8]) -> Output {
+        let mut child = self
+            .command(&words(line))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        let mut pipe = child.stdin.take().expect("stdin is piped");
+        pipe.write_all(stdin).expect("it reads its stdin");
+        drop(pipe);
+        child.wait_with_output().expect("it ends")
+    }
+
+    /// Starts a command that is going to wait.
+    pub(crate) fn start_command(&self, line: &str) -> Waiting {
+        let child = self
+            .command(&words(line))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        Waiting {
+            child: Some(child),
+            line: line.to_owned(),
+        }
+    }
+
+    /// Returns when `count` calls wait on a handle.
+    #[track_caller]
+    pub(crate) fn until_waiting(&self, handle: u64, count: u64) {
+        for _ in 0..500 {
+            let info = self.json(&format!("info {handle}"));
+            if info["waiting_operations"] == count {
+                return;
+            }
+        }
+        panic!("nothing waits on handle {handle}");
+    }
+
+    fn command(&self, words: &[String]) -> Command {
+        let mut command = farsock();
+        command.args(words).env("FARSOCK_ADDR", &self.address);
+        command
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        self.shutdown.now();
+        if let Some(server) = self.server.take() {
+            // A panic of the server's has been reported where it happened.
+            let _ = self.runtime.block_on(server);
+        }
+    }
+}
+
+/// A command that waits; killed if the test ends before it.
+pub(crate) struct Waiting {
+    child: Option<Child>,
+    line: String,
+}
+
+impl Waiting {
+    /// Waits for its end, which must be in good order; its stdout.
+    #[track_caller]
+    pub(crate) fn ok(mut self) -> String {
+        let output = self.end();
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{}: {stderr}", self.line);
+        text(&output.stdout).trim_end().to_owned()
+    }
+
+    /// Waits for its end, which must be with `code`; its stderr.
+    #[track_caller]
+    pub(crate) fn fails(mut self, code: i32) -> String {
+        let output = self.end();
+        let stderr = text(&output.stderr).trim_end().to_owned();
+        assert_eq!(output.status.code(), Some(code), "{}: {stderr}", self.line);
+        stderr
+    }
+
+    fn end(&mut self) -> Output {
+        let child = self.child.take().expect("it has not ended yet");
+        child.wait_with_output().expect("it ends")
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// The program, without a daemon to talk to.
+pub(crate) fn farsock() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_farsock"));
+    command
+        .env_remove("FARSOCK_ADDR")
+        .env_remove("XDG_RUNTIME_DIR")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Output as text.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("the output is UTF-8")
+}
+
+/// Words between spaces; single quotes hold words together.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (place, part) in line.split('\'').enumerate() {
+        if place % 2 == 1 {
+            words.push(part.to_owned());
+        } else {
+            words.extend(part.split_whitespace().map(str::to_owned));
+        }
+    }
+    words
+}
