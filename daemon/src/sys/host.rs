@@ -4,11 +4,15 @@ use std::{collections::BTreeMap, io, net::IpAddr, os::fd::AsRawFd, time::Duratio
 
 use farsock_proto::socket::{Domain, Protocol, SocketType};
 use nix::{
-    errno::Errno,
     net::if_::{InterfaceFlags, if_nametoindex},
     sys::socket::SockaddrStorage,
 };
 use socket2::Socket;
+
+use super::{
+    errno::{check, errno_name},
+    socket,
+};
 
 /// The kernel and the host's name. Corresponds to uname(2).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +66,7 @@ pub(crate) struct Support {
     pub(crate) domain: Domain,
     pub(crate) kind: SocketType,
     pub(crate) protocol: Protocol,
-    pub(crate) refused: Option<String>,
+    pub(crate) refused: Option<&'static str>,
 }
 
 /// Names the kernel. Corresponds to uname(2).
@@ -141,35 +145,11 @@ pub(crate) fn probe() -> Vec<Support> {
             domain,
             kind,
             protocol,
-            refused: create(domain, kind, protocol)
-                .err()
-                .map(|error| errno_name(&error)),
+            refused: socket::create(domain, kind, protocol).err().map(|error| {
+                errno_name(error.raw_os_error().unwrap_or_default()).unwrap_or("EUNKNOWN")
+            }),
         })
         .collect()
-}
-
-/// The number of a domain on this host.
-pub(super) fn domain_number(domain: Domain) -> i32 {
-    match domain {
-        Domain::Unix => libc::AF_UNIX,
-        Domain::Inet => libc::AF_INET,
-        Domain::Inet6 => libc::AF_INET6,
-        Domain::Vsock => libc::AF_VSOCK,
-        Domain::Packet => libc::AF_PACKET,
-        Domain::Netlink => libc::AF_NETLINK,
-        Domain::Raw(number) => number,
-    }
-}
-
-/// The number of a type on this host.
-pub(super) fn type_number(kind: SocketType) -> i32 {
-    match kind {
-        SocketType::Stream => libc::SOCK_STREAM,
-        SocketType::Dgram => libc::SOCK_DGRAM,
-        SocketType::Seqpacket => libc::SOCK_SEQPACKET,
-        SocketType::Raw => libc::SOCK_RAW,
-        SocketType::Other(number) => number,
-    }
 }
 
 /// The combinations that [`probe`] tries: every domain's types with their usual protocol, and the protocols that a kernel may lack
@@ -212,45 +192,13 @@ const PROBED: [(Domain, SocketType, Protocol); 31] = {
     ]
 };
 
-fn create(domain: Domain, kind: SocketType, protocol: Protocol) -> io::Result<()> {
-    Socket::new(
-        domain_number(domain).into(),
-        type_number(kind).into(),
-        Some(protocol_number(protocol).into()),
-    )
-    .map(drop)
-}
-
-fn protocol_number(protocol: Protocol) -> i32 {
-    match protocol {
-        Protocol::Default => 0,
-        Protocol::Icmp => libc::IPPROTO_ICMP,
-        Protocol::Tcp => libc::IPPROTO_TCP,
-        Protocol::Udp => libc::IPPROTO_UDP,
-        Protocol::Icmpv6 => libc::IPPROTO_ICMPV6,
-        Protocol::Sctp => libc::IPPROTO_SCTP,
-        Protocol::Udplite => libc::IPPROTO_UDPLITE,
-        Protocol::Raw => libc::IPPROTO_RAW,
-        Protocol::Mptcp => libc::IPPROTO_MPTCP,
-        Protocol::Other(number) => number,
-    }
-}
-
-/// The name of the error's errno, such as "EAFNOSUPPORT"; empty if it has none.
-pub(crate) fn errno_name(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(number) => format!("{:?}", Errno::from_raw(number)),
-        None => String::new(),
-    }
-}
-
 fn clock(id: libc::clockid_t) -> io::Result<Duration> {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     // SAFETY: `time` is a timespec that the kernel may write for the length of the call.
-    Errno::result(unsafe { libc::clock_gettime(id, &raw mut time) })?;
+    check(unsafe { libc::clock_gettime(id, &raw mut time) })?;
     Ok(Duration::new(
         // Before 1970 is no time that a daemon could run at.
         u64::try_from(time.tv_sec).unwrap_or_default(),
@@ -271,7 +219,7 @@ fn mtu(control: &Socket, name: &str) -> io::Result<u32> {
         *to = libc::c_char::from_ne_bytes([from]);
     }
     // SAFETY: `request` is an ifreq with a terminated name, which the kernel may write for the length of the call.
-    Errno::result(unsafe { libc::ioctl(control.as_raw_fd(), libc::SIOCGIFMTU, &raw mut request) })?;
+    check(unsafe { libc::ioctl(control.as_raw_fd(), libc::SIOCGIFMTU, &raw mut request) })?;
     // SAFETY: the call succeeded, so this member of the union is the one that was written.
     let mtu = unsafe { request.ifr_ifru.ifru_mtu };
     Ok(u32::try_from(mtu).unwrap_or_default())
@@ -317,7 +265,7 @@ mod tests {
                 == (Domain::Inet, SocketType::Stream, Protocol::Tcp)
                 && one.refused.is_none()
         }));
-        for refused in support.iter().filter_map(|one| one.refused.as_deref()) {
+        for refused in support.iter().filter_map(|one| one.refused) {
             assert!(refused.starts_with('E'), "{refused}");
         }
     }

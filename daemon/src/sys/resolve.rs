@@ -7,10 +7,10 @@ use std::{
     ptr,
 };
 
-use farsock_proto::socket::{Domain, SocketType};
+use farsock_proto::socket::{Domain, Protocol, SocketType};
 use socket2::{SockAddr, SockAddrStorage};
 
-use super::host::{domain_number, type_number};
+use super::socket::Kind;
 
 /// What to look up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,8 +138,13 @@ pub(crate) fn name(text: &str) -> Result<Option<CString>, NulError> {
 pub(crate) fn getaddrinfo(query: &Query) -> Result<Answer, GetaddrinfoError> {
     // SAFETY: addrinfo is plain data and pointers, for which all zeros is a value.
     let mut hints: libc::addrinfo = unsafe { std::mem::zeroed() };
-    hints.ai_family = query.domain.map_or(libc::AF_UNSPEC, domain_number);
-    hints.ai_socktype = query.kind.map_or(0, type_number);
+    let wanted = Kind::of(
+        query.domain.unwrap_or(Domain::Raw(libc::AF_UNSPEC)),
+        query.kind.unwrap_or(SocketType::Other(0)),
+        Protocol::Default,
+    );
+    hints.ai_family = wanted.domain;
+    hints.ai_socktype = wanted.kind;
     for (asked, flag) in [
         (query.host.is_none(), libc::AI_PASSIVE),
         (query.numeric_host, libc::AI_NUMERICHOST),
@@ -220,19 +225,14 @@ fn entry(node: &libc::addrinfo) -> Option<Entry> {
         );
         SockAddr::new(storage, node.ai_addrlen)
     };
+    let found = Kind {
+        domain: node.ai_family,
+        kind: node.ai_socktype,
+        protocol: node.ai_protocol,
+    };
     Some(Entry {
-        domain: match node.ai_family {
-            libc::AF_INET => Domain::Inet,
-            libc::AF_INET6 => Domain::Inet6,
-            _ => return None,
-        },
-        kind: match node.ai_socktype {
-            libc::SOCK_STREAM => SocketType::Stream,
-            libc::SOCK_DGRAM => SocketType::Dgram,
-            libc::SOCK_SEQPACKET => SocketType::Seqpacket,
-            libc::SOCK_RAW => SocketType::Raw,
-            other => SocketType::Other(other),
-        },
+        domain: found.domain(),
+        kind: found.socket_type(),
         protocol: node.ai_protocol,
         address: address.as_socket()?,
     })

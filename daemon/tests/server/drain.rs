@@ -1,5 +1,6 @@
 //! The shutdown: what it waits for, and what it does not.
 
+use farsock_proto::v1::{self, socket_service_client::SocketServiceClient};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::timeout,
@@ -8,6 +9,8 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
 };
+
+use tonic_types::StatusExt;
 
 use crate::support::{PATIENCE, Serving, at, connect, health};
 
@@ -91,4 +94,50 @@ async fn a_server_that_has_ended_is_not_reached() {
     serving.ended().await;
     let connected = timeout(PATIENCE, connect(&address)).await.unwrap();
     assert!(connected.is_err());
+}
+
+#[tokio::test]
+async fn a_call_that_waits_is_told_of_the_drain() {
+    let serving = Serving::tcp().await;
+    let mut client = SocketServiceClient::new(serving.client().await);
+    let created = client
+        .create_socket(v1::CreateSocketRequest {
+            domain_choice: Some(v1::create_socket_request::DomainChoice::Domain(
+                v1::Domain::Inet.into(),
+            )),
+            type_choice: Some(v1::create_socket_request::TypeChoice::Type(
+                v1::SocketType::Dgram.into(),
+            )),
+            ..Default::default()
+        })
+        .await
+        .unwrap()
+        .into_inner();
+    let handle = created.handle;
+    let mut waiter = client.clone();
+    let waiting = tokio::spawn(async move {
+        waiter
+            .recv(v1::RecvRequest {
+                handle,
+                ..Default::default()
+            })
+            .await
+    });
+    let waits = async {
+        loop {
+            let request = v1::GetSocketRequest { handle };
+            let answer = client.get_socket(request).await.unwrap().into_inner();
+            if answer.socket.unwrap().waiting_operations == 1 {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, waits).await.unwrap();
+
+    serving.shutdown.drain();
+    let ended = waiting.await.unwrap().unwrap_err();
+    assert_eq!(ended.code(), tonic::Code::Unavailable);
+    let details = ended.get_error_details();
+    assert_eq!(details.error_info().unwrap().reason, "DRAINING");
+    serving.ended().await;
 }

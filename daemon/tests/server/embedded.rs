@@ -18,7 +18,7 @@ async fn client(daemon: &Embedded) -> Channel {
             async move { connecting.await.map(TokioIo::new) }
         }))
         .await
-        .unwrap()
+        .expect("it is served")
 }
 
 #[tokio::test]

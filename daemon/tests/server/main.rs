@@ -1,6 +1,7 @@
 //! The process around the API, end to end: listeners, limits, health, reflection, shutdown, configuration.
 
 mod config;
+mod deadline;
 mod drain;
 mod embedded;
 mod host;

@@ -14,7 +14,8 @@ use farsock_daemon::listener::{ListenAddress, ListenError, Listener};
 use crate::support::{Daemon, Directory, FARSOCKD, Serving, health, unix};
 
 fn mode(path: &Path) -> u32 {
-    fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777
+    let metadata = fs::symlink_metadata(path).expect("it exists");
+    metadata.permissions().mode() & 0o777
 }
 
 async fn bind(path: &Path) -> Result<Listener, ListenError> {

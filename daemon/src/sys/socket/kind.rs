@@ -62,7 +62,7 @@ const PROTOCOLS: [(Protocol, c_int); 9] = [
 
 impl Kind {
     /// The numbers that socket(2) takes.
-    pub(super) fn of(domain: Domain, kind: SocketType, protocol: Protocol) -> Self {
+    pub(in crate::sys) fn of(domain: Domain, kind: SocketType, protocol: Protocol) -> Self {
         Self {
             domain: match domain {
                 Domain::Raw(number) => number,
