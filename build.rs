@@ -5,11 +5,13 @@ use std::{env, error::Error, fs, path::PathBuf};
 use prost::Message;
 
 /// Every file of the API; a new one is added here.
-const FILES: [&str; 7] = [
+const FILES: [&str; 9] = [
     "proto/farsock/v1/address.proto",
     "proto/farsock/v1/host_service.proto",
     "proto/farsock/v1/message.proto",
+    "proto/farsock/v1/operation.proto",
     "proto/farsock/v1/option.proto",
+    "proto/farsock/v1/session_service.proto",
     "proto/farsock/v1/socket.proto",
     "proto/farsock/v1/socket_service.proto",
     "proto/farsock/v1/tcp_info.proto",

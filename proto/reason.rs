@@ -10,6 +10,15 @@ pub const DAEMON_DOMAIN: &str = "farsock";
 /// Metadata key of a request: the instance id that the caller's handles belong to.
 pub const INSTANCE_METADATA: &str = "farsock-instance";
 
+/// Metadata key of a unary request: the id of the session that it belongs to.
+pub const SESSION_METADATA: &str = "farsock-session";
+
+/// Metadata key of a unary request within a session: its request id, for the same promise that the stream of operations gives.
+pub const REQUEST_ID_METADATA: &str = "farsock-request-id";
+
+/// Metadata key of a unary request within a session: request ids, with commas, whose results are acknowledged.
+pub const ACKNOWLEDGE_METADATA: &str = "farsock-acknowledge";
+
 /// ErrorInfo metadata keys of the kernel's errors.
 pub mod metadata {
     /// The errno's number.
@@ -37,11 +46,33 @@ pub enum Reason {
     InstanceChanged,
     /// The daemon is shutting down.
     Draining,
+    /// The caller has no such session.
+    SessionNotFound,
+    /// The session's lease was over, or the session was closed.
+    SessionExpired,
+    /// A newer stream has attached to the session.
+    SessionTaken,
+    /// The operation that this one was to follow failed.
+    DependencyFailed,
+    /// The client cancelled the operation, and it had done nothing.
+    Cancelled,
+    /// The request id belongs to another operation.
+    RequestMismatch,
+    /// The request id's result was acknowledged before.
+    RequestForgotten,
+    /// There is no operation of that request id.
+    RequestUnknown,
+    /// Too many results wait for acknowledgement.
+    ResultsFull,
+    /// The handle number is not one of the session's own.
+    HandleOutOfBlock,
+    /// The handle number was used before.
+    HandleInUse,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 18] = [
         Self::InvalidRequest,
         Self::HandleNotFound,
         Self::HandleClosed,
@@ -49,6 +80,17 @@ impl Reason {
         Self::QuotaExceeded,
         Self::InstanceChanged,
         Self::Draining,
+        Self::SessionNotFound,
+        Self::SessionExpired,
+        Self::SessionTaken,
+        Self::DependencyFailed,
+        Self::Cancelled,
+        Self::RequestMismatch,
+        Self::RequestForgotten,
+        Self::RequestUnknown,
+        Self::ResultsFull,
+        Self::HandleOutOfBlock,
+        Self::HandleInUse,
     ];
 
     /// The name on the wire.
@@ -62,6 +104,17 @@ impl Reason {
             Self::QuotaExceeded => "QUOTA_EXCEEDED",
             Self::InstanceChanged => "INSTANCE_CHANGED",
             Self::Draining => "DRAINING",
+            Self::SessionNotFound => "SESSION_NOT_FOUND",
+            Self::SessionExpired => "SESSION_EXPIRED",
+            Self::SessionTaken => "SESSION_TAKEN",
+            Self::DependencyFailed => "DEPENDENCY_FAILED",
+            Self::Cancelled => "CANCELLED",
+            Self::RequestMismatch => "REQUEST_MISMATCH",
+            Self::RequestForgotten => "REQUEST_FORGOTTEN",
+            Self::RequestUnknown => "REQUEST_UNKNOWN",
+            Self::ResultsFull => "RESULTS_FULL",
+            Self::HandleOutOfBlock => "HANDLE_OUT_OF_BLOCK",
+            Self::HandleInUse => "HANDLE_IN_USE",
         }
     }
 
