@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     error::{Error, Result},
-    socket::{Ended, Reactor, Socket},
+    socket::{Ended, Patience, Reactor, Socket, Watch},
     sys,
     table::Table,
 };
@@ -158,7 +158,7 @@ impl Engine {
     }
 
     /// Counts an operation that begins to wait.
-    pub(crate) fn begin_wait(&self) -> Result<Waiting<'_>> {
+    pub(crate) fn begin_wait<'a>(&'a self, patience: &'a Patience) -> Result<Waiting<'a>> {
         self.waiting
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
                 (waiting < self.limits.max_waiting).then_some(waiting + 1)
@@ -167,7 +167,14 @@ impl Engine {
                 limit: self.limits.max_waiting,
                 what: "waiting operations",
             })?;
-        Ok(Waiting { engine: self })
+        let watch = patience.watch().map(Arc::as_ref);
+        if let Some(watch) = watch {
+            watch.wait_begins();
+        }
+        Ok(Waiting {
+            engine: self,
+            watch,
+        })
     }
 
     /// Closes a socket that has left the table: ends what waits on it, and closes the descriptor when the last operation has let go
@@ -223,10 +230,14 @@ impl Drop for Admission<'_> {
 #[derive(Debug)]
 pub(crate) struct Waiting<'a> {
     engine: &'a Engine,
+    watch: Option<&'a Watch>,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.engine.waiting.fetch_sub(1, Ordering::Relaxed);
+        if let Some(watch) = self.watch {
+            watch.wait_ends();
+        }
     }
 }

@@ -32,6 +32,21 @@ pub(crate) enum Error {
     /// The request's own time limit was over.
     #[error("{0}: the request's timeout was over; nothing was taken from the socket")]
     TimedOut(Call),
+    /// The client cancelled the operation while it waited.
+    #[error("{0}: cancelled; nothing was taken from the socket")]
+    Cancelled(Call),
+    /// The operation that this one was to follow failed.
+    #[error("the operation before it, request {0}, failed")]
+    DependencyFailed(u64),
+    /// The session is over.
+    #[error("the session is over: its lease was, or it was closed")]
+    SessionExpired,
+    /// The handle number is not one of the session's own.
+    #[error("handle {0} is not one of the session's own numbers")]
+    HandleOutOfBlock(Handle),
+    /// The handle number was used before.
+    #[error("handle {0} was used before")]
+    HandleInUse(Handle),
     /// One of the daemon's limits is reached.
     #[error("the daemon's limit of {limit} {what} is reached")]
     QuotaExceeded {

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::{
     config::Config,
-    door::{self, host::HostDoor},
+    door::{self, host::HostDoor, session::ApiSessions},
     engine::{Engine, EngineLimits},
     listener::{ListenAddress, ListenError, Listener, accept, connection::Connections},
     shutdown::Shutdown,
@@ -26,9 +26,10 @@ use crate::{
 pub(crate) const MAX_MESSAGE_BYTES: usize = 4 << 20;
 
 /// The services whose health is told; "" stands for the whole daemon.
-const HEALTH_SERVICES: [&str; 3] = [
+const HEALTH_SERVICES: [&str; 4] = [
     "",
     "farsock.v1.SocketService",
+    "farsock.v1.SessionService",
     <HostServiceServer<HostDoor> as NamedService>::NAME,
 ];
 
@@ -94,9 +95,10 @@ impl Server {
     /// Serves until `shutdown`, then closes every socket.
     pub async fn run(self, shutdown: Shutdown) {
         let engine = Arc::clone(&self.engine);
+        let sessions = ApiSessions::start(Arc::clone(&engine));
         let mut health = HealthReporter::new();
         report(&health, ServingStatus::Serving).await;
-        let routes = routes(&engine, &self.config, &health, &shutdown);
+        let routes = routes(&engine, &sessions, &self.config, &health, &shutdown);
         let connections = Connections::new(routes, shutdown.clone());
         let permits = Arc::new(Semaphore::new(self.config.max_connections));
         let tasks = TaskTracker::new();
@@ -115,6 +117,7 @@ impl Server {
         engine.drain();
         let ended = async {
             engine.idle().await;
+            sessions.drain();
             // Whoever watches the health has a call that only this ends.
             for service in HEALTH_SERVICES {
                 health.clear_service_status(service).await;
@@ -139,6 +142,7 @@ impl Server {
 /// Every service of the daemon.
 fn routes(
     engine: &Arc<Engine>,
+    sessions: &Arc<ApiSessions>,
     config: &Config,
     health: &HealthReporter,
     shutdown: &Shutdown,
@@ -153,7 +157,12 @@ fn routes(
     let mut routes = RoutesBuilder::default();
     routes
         .add_service(
-            door::socket_service(Arc::clone(engine)).max_decoding_message_size(MAX_MESSAGE_BYTES),
+            door::socket_service(Arc::clone(engine), Arc::clone(sessions))
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
+        .add_service(
+            door::session::session_service(Arc::clone(engine), Arc::clone(sessions))
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
         )
         .add_service(HostServiceServer::new(host).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(tonic_health::pb::health_server::HealthServer::new(health))

@@ -51,6 +51,7 @@ impl RemoteSocket {
     /// As of [`accept`](Self::accept), and [`Reason::TimedOut`](crate::Reason::TimedOut).
     pub async fn accept_with(&self, options: AcceptOptions) -> Result<(Self, Address)> {
         let request = v1::AcceptRequest {
+            new_handle: 0,
             handle: self.handle,
             nonblocking: options.nonblocking,
             timeout: convert::timeout(options.timeout),

@@ -80,6 +80,7 @@ impl Client {
         options: SocketOptions,
     ) -> Result<RemoteSocket> {
         let request = v1::CreateSocketRequest {
+            new_handle: 0,
             domain_choice: Some(match domain.into() {
                 Choice::Name(name) => DomainChoice::Domain(name),
                 Choice::Number(number) => DomainChoice::RawDomain(number),

@@ -45,6 +45,8 @@ impl Client {
         nonblocking: bool,
     ) -> Result<(RemoteSocket, RemoteSocket)> {
         let request = v1::CreateSocketPairRequest {
+            new_first: 0,
+            new_second: 0,
             domain_choice: Some(match domain.into() {
                 Choice::Name(name) => DomainChoice::Domain(name),
                 Choice::Number(number) => DomainChoice::RawDomain(number),

@@ -4,6 +4,7 @@
 
 pub(crate) mod host;
 pub(crate) mod reflection;
+pub(crate) mod session;
 mod status;
 mod unary;
 mod verb;

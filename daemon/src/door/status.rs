@@ -38,6 +38,28 @@ pub(crate) fn status(error: &Error) -> Status {
             message,
             call.handle.map(|handle| handle.0),
         ),
+        Error::Cancelled(call) => daemon(
+            Code::Cancelled,
+            Reason::Cancelled,
+            message,
+            call.handle.map(|handle| handle.0),
+        ),
+        Error::DependencyFailed(_) => {
+            daemon(Code::Aborted, Reason::DependencyFailed, message, None)
+        }
+        Error::SessionExpired => daemon(Code::Aborted, Reason::SessionExpired, message, None),
+        Error::HandleOutOfBlock(handle) => daemon(
+            Code::InvalidArgument,
+            Reason::HandleOutOfBlock,
+            message,
+            Some(handle.0),
+        ),
+        Error::HandleInUse(handle) => daemon(
+            Code::AlreadyExists,
+            Reason::HandleInUse,
+            message,
+            Some(handle.0),
+        ),
         Error::QuotaExceeded { .. } => daemon(
             Code::ResourceExhausted,
             Reason::QuotaExceeded,
@@ -68,6 +90,17 @@ pub(crate) fn daemon(code: Code, reason: Reason, message: String, handle: Option
     let details =
         ErrorDetails::with_error_info(reason.as_str(), DAEMON_DOMAIN, HashMap::from_iter(metadata));
     Status::with_error_details(code, message, details)
+}
+
+/// The caller has no such session.
+pub(crate) fn no_session() -> Status {
+    let message = "the session does not exist: it is over, was never opened, or is not yours";
+    daemon(
+        Code::NotFound,
+        Reason::SessionNotFound,
+        message.to_owned(),
+        None,
+    )
 }
 
 /// The kernel's answer.

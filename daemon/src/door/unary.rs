@@ -3,36 +3,70 @@
 use std::sync::Arc;
 
 use farsock_proto::{
-    reason::{INSTANCE_METADATA, Reason},
-    v1::{self, socket_service_server as server},
+    Violation,
+    reason::{
+        ACKNOWLEDGE_METADATA, INSTANCE_METADATA, REQUEST_ID_METADATA, Reason, SESSION_METADATA,
+    },
+    v1::{self, operation_result::Outcome, socket_service_server as server},
 };
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, metadata::MetadataMap};
 
-use super::{status, verb::Verb};
+use super::{
+    session::{self, ApiSessions},
+    status,
+    verb::any::{self, Wrapped},
+};
 use crate::{
     engine::{Engine, Owner},
+    error::Error,
     operation::{self, Context},
+    session::Refusal,
 };
 
 /// SocketService over an engine.
-pub(crate) fn socket_service(engine: Arc<Engine>) -> server::SocketServiceServer<UnaryDoor> {
-    server::SocketServiceServer::new(UnaryDoor { engine })
+pub(crate) fn socket_service(
+    engine: Arc<Engine>,
+    sessions: Arc<ApiSessions>,
+) -> server::SocketServiceServer<UnaryDoor> {
+    server::SocketServiceServer::new(UnaryDoor { engine, sessions })
 }
 
 /// Translates unary RPCs to operations.
 #[derive(Debug)]
 pub(crate) struct UnaryDoor {
     engine: Arc<Engine>,
+    sessions: Arc<ApiSessions>,
 }
 
 impl UnaryDoor {
     /// One RPC: check, convert, execute, convert back.
-    async fn call<V: Verb>(&self, request: Request<V>) -> Result<Response<V::Response>, Status> {
-        check_instance(&self.engine, request.metadata())?;
+    async fn call<V: Wrapped>(&self, request: Request<V>) -> Result<Response<V::Response>, Status> {
+        let metadata = request.metadata();
+        check_instance(&self.engine, metadata)?;
+        let owner = owner(request.extensions())?;
+        let membership =
+            Membership::from_metadata(metadata).map_err(|violation| status::invalid(&violation))?;
+        let session = membership
+            .session_id
+            .map(|id| session::find(&self.sessions, id, owner))
+            .transpose()?;
         let context = Context {
             engine: Arc::clone(&self.engine),
-            owner: owner(request.extensions())?,
+            owner,
+            session: session.as_ref().map(|session| Arc::clone(&session.block)),
+            watch: None,
         };
+        if let Some(session) = &session {
+            for id in membership.acknowledged {
+                session
+                    .acknowledge(id)
+                    .map_err(|refusal| session::refused(id, refusal))?;
+            }
+            if let Some(id) = membership.request_id {
+                return once(&context, session, id, request.into_inner()).await;
+            }
+        }
+
         let mut request = request.into_inner();
         let operation = request
             .operation()
@@ -41,6 +75,80 @@ impl UnaryDoor {
             .await
             .map_err(|error| status::status(&error))?;
         Ok(Response::new(request.response(output)))
+    }
+}
+
+/// A unary call under a request id: the same promise as on the stream.
+async fn once<V: Wrapped>(
+    context: &Context,
+    session: &Arc<session::ApiSession>,
+    id: u64,
+    request: V,
+) -> Result<Response<V::Response>, Status> {
+    let start = v1::StartOperation {
+        request_id: id,
+        operation: Some(v1::Operation {
+            request: Some(request.wrap()),
+        }),
+        ..Default::default()
+    };
+    let ended = session
+        .perform(session::order(context, start))
+        .await
+        .map_err(|refusal| session::refused(id, refusal))?
+        .ok_or_else(|| status::status(&Error::SessionExpired))?;
+    match ended.result.and_then(|result| result.outcome) {
+        Some(Outcome::Error(error)) => Err(any::status_of(error)),
+        Some(outcome) => V::unwrap(outcome)
+            .map(Response::new)
+            .ok_or_else(|| session::refused(id, Refusal::Mismatch)),
+        None => Err(Status::internal("an operation ended without an outcome")),
+    }
+}
+
+/// What a unary call's metadata says of its session.
+#[derive(Debug, Default)]
+struct Membership<'a> {
+    session_id: Option<&'a str>,
+    request_id: Option<u64>,
+    acknowledged: Vec<u64>,
+}
+
+impl<'a> Membership<'a> {
+    fn from_metadata(metadata: &'a MetadataMap) -> Result<Self, Violation> {
+        let text = |key: &'static str| {
+            metadata
+                .get(key)
+                .map(|value| value.to_str())
+                .transpose()
+                .map_err(|_not_ascii| Violation::new(key, "is not text"))
+        };
+        let number = |key: &'static str, text: &str| {
+            text.trim()
+                .parse()
+                .map_err(|_not_a_number| Violation::new(key, "is not a request id"))
+        };
+        let this = Self {
+            session_id: text(SESSION_METADATA)?,
+            request_id: text(REQUEST_ID_METADATA)?
+                .map(|id| number(REQUEST_ID_METADATA, id))
+                .transpose()?,
+            acknowledged: match text(ACKNOWLEDGE_METADATA)? {
+                Some(ids) => ids
+                    .split(',')
+                    .map(|id| number(ACKNOWLEDGE_METADATA, id))
+                    .collect::<Result<_, _>>()?,
+                None => Vec::new(),
+            },
+        };
+        if this.session_id.is_none() && (this.request_id.is_some() || !this.acknowledged.is_empty())
+        {
+            return Err(Violation::new(
+                SESSION_METADATA,
+                "is missing: request ids are a session's",
+            ));
+        }
+        Ok(this)
     }
 }
 
@@ -53,10 +161,7 @@ pub(super) fn owner(extensions: &tonic::Extensions) -> Result<Owner, Status> {
 }
 
 /// Refuses a request for another daemon's handles.
-pub(super) fn check_instance(
-    engine: &Engine,
-    metadata: &tonic::metadata::MetadataMap,
-) -> Result<(), Status> {
+pub(super) fn check_instance(engine: &Engine, metadata: &MetadataMap) -> Result<(), Status> {
     match metadata.get(INSTANCE_METADATA) {
         Some(id) if id.as_bytes() != engine.instance_id().as_bytes() => Err(status::daemon(
             Code::FailedPrecondition,

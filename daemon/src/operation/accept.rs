@@ -7,7 +7,7 @@ use farsock_proto::address::Address;
 use super::{Context, Operation};
 use crate::{
     error::{Call, Result},
-    socket::{Fault, Patience, Socket},
+    socket::Fault,
     sys,
     table::Handle,
 };
@@ -18,6 +18,8 @@ pub(crate) struct Accept {
     pub(crate) handle: Handle,
     pub(crate) nonblocking: bool,
     pub(crate) timeout: Option<Duration>,
+    /// The number that the connection shall have; 0 for the next.
+    pub(crate) new_handle: u64,
 }
 
 /// A connection.
@@ -36,18 +38,18 @@ impl Operation for Accept {
     }
 
     async fn execute(self, context: &Context) -> Result<Accepted> {
-        let patience = Patience::new(self.timeout);
+        let patience = context.patience(self.timeout);
         let engine = &context.engine;
         let listener = context.socket(self.handle)?;
+        let mut claim = context.claim(self.new_handle)?;
         listener
             .accept(engine, &patience, |fd| {
                 // Room comes first: once the kernel has given the connection away it must be kept.
                 let room = engine.table.reserve().map_err(Fault::Refused)?;
                 let (fd, peer) = sys::socket::accept(fd)?;
-                let socket = room.insert(|handle| {
-                    let kind = listener.kind();
-                    Socket::new(engine, handle, context.owner, fd, kind, self.nonblocking)
-                });
+                let socket = context
+                    .keep(room, claim.take(), fd, listener.kind(), self.nonblocking)
+                    .map_err(Fault::Refused)?;
                 // It inherits the listening socket's options.
                 socket.inherit(&listener);
                 listener

@@ -1,11 +1,10 @@
 //! Close: close(2).
 
-use std::{io, os::fd::AsFd};
+use std::io;
 
 use super::{Context, Operation};
 use crate::{
     error::{Call, Result},
-    sys,
     table::Handle,
 };
 
@@ -29,8 +28,7 @@ impl Operation for Close {
         let call = || Call::on("close", self.handle);
         let socket = context.engine.table.remove(self.handle, context.owner)?;
         if self.abort {
-            // A failure (the socket knows no linger) leaves an ordinary close, which is all there is for it.
-            let _ = sys::socket::set_linger_zero(socket.as_fd());
+            socket.reset_on_close();
         }
         // From here on the close goes on by itself, whether its caller waits for it or not.
         context

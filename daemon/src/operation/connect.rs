@@ -7,7 +7,6 @@ use farsock_proto::address::Address;
 use super::{Context, Operation};
 use crate::{
     error::{Call, Result},
-    socket::Patience,
     sys,
     table::Handle,
 };
@@ -29,7 +28,7 @@ impl Operation for Connect {
     }
 
     async fn execute(self, context: &Context) -> Result<Option<Address>> {
-        let patience = Patience::new(self.timeout);
+        let patience = context.patience(self.timeout);
         let socket = context.socket(self.handle)?;
         socket
             .connect(&context.engine, &patience, &self.address)

@@ -10,7 +10,6 @@ use farsock_proto::{
 use super::{Context, Operation, set_option};
 use crate::{
     error::{Call, Result},
-    socket::Socket,
     sys,
     table::Handle,
 };
@@ -23,6 +22,8 @@ pub(crate) struct CreateSocket {
     pub(crate) protocol: Protocol,
     pub(crate) nonblocking: bool,
     pub(crate) options: Vec<(OptionName, OptionValue)>,
+    /// The number that the socket shall have; 0 for the next.
+    pub(crate) new_handle: u64,
 }
 
 impl Operation for CreateSocket {
@@ -40,8 +41,8 @@ impl Operation for CreateSocket {
                 self.domain, self.kind, self.protocol
             ))
         };
-        let engine = &context.engine;
-        let room = engine.table.reserve()?;
+        let claim = context.claim(self.new_handle)?;
+        let room = context.engine.table.reserve()?;
         let fd = sys::socket::create(self.domain, self.kind, self.protocol)
             .map_err(|error| call().failed(error))?;
         let mut nonblocking = self.nonblocking;
@@ -51,8 +52,7 @@ impl Operation for CreateSocket {
                 .map_err(|error| error.within(&format!("options[{at}]")))?;
         }
         let kind = sys::socket::kind(fd.as_fd()).map_err(|error| call().failed(error))?;
-        let socket =
-            room.insert(|handle| Socket::new(engine, handle, context.owner, fd, kind, nonblocking));
+        let socket = context.keep(room, claim, fd, kind, nonblocking)?;
         if !self.options.is_empty() {
             socket.options_changed();
         }

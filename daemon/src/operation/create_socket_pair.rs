@@ -7,7 +7,6 @@ use farsock_proto::socket::{Domain, Protocol, SocketType};
 use super::{Context, Operation};
 use crate::{
     error::{Call, Result},
-    socket::Socket,
     sys,
     table::Handle,
 };
@@ -19,6 +18,8 @@ pub(crate) struct CreateSocketPair {
     pub(crate) kind: SocketType,
     pub(crate) protocol: Protocol,
     pub(crate) nonblocking: bool,
+    /// The numbers that the sockets shall have; 0 for the next.
+    pub(crate) new_handles: (u64, u64),
 }
 
 impl Operation for CreateSocketPair {
@@ -38,17 +39,15 @@ impl Operation for CreateSocketPair {
                 ))
                 .failed(error)
         };
-        let engine = &context.engine;
-        let (room, other_room) = (engine.table.reserve()?, engine.table.reserve()?);
+        let table = &context.engine.table;
+        let claim = context.claim(self.new_handles.0)?;
+        let other_claim = context.claim(self.new_handles.1)?;
+        let (room, other_room) = (table.reserve()?, table.reserve()?);
         let (fd, other_fd) =
             sys::socket::pair(self.domain, self.kind, self.protocol).map_err(failed)?;
         let kind = sys::socket::kind(fd.as_fd()).map_err(failed)?;
-        let insert = |room: crate::table::Reservation<'_>, fd| {
-            room.insert(|handle| {
-                Socket::new(engine, handle, context.owner, fd, kind, self.nonblocking)
-            })
-            .handle()
-        };
-        Ok((insert(room, fd), insert(other_room, other_fd)))
+        let first = context.keep(room, claim, fd, kind, self.nonblocking)?;
+        let second = context.keep(other_room, other_claim, other_fd, kind, self.nonblocking)?;
+        Ok((first.handle(), second.handle()))
     }
 }

@@ -29,6 +29,10 @@ impl Operation for GetOption {
         Some(self.handle)
     }
 
+    fn room(&self) -> usize {
+        1024 + self.length.unwrap_or(DEFAULT_LENGTH)
+    }
+
     async fn execute(self, context: &Context) -> Result<OptionValue> {
         let socket = context.socket(self.handle)?;
         let fd = socket.as_fd();

@@ -45,6 +45,7 @@ pub(crate) struct SocketReport {
     pub(crate) waiting: usize,
     pub(crate) inode: u64,
     pub(crate) at_mark: bool,
+    pub(crate) session_id: Option<String>,
     pub(crate) tcp_info: Option<Box<v1::TcpInfo>>,
 }
 
@@ -93,6 +94,9 @@ pub(super) fn report(socket: &Arc<Socket>) -> SocketReport {
         waiting: socket.waiting(),
         inode: sys::socket::inode(fd),
         at_mark: sys::socket::at_mark(fd),
+        session_id: socket
+            .session()
+            .map(|session| session.session_id().to_owned()),
         tcp_info: None,
     }
 }

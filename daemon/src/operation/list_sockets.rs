@@ -27,6 +27,10 @@ impl Operation for ListSockets {
         None
     }
 
+    fn room(&self) -> usize {
+        1024 + 1024 * self.count
+    }
+
     async fn execute(self, context: &Context) -> Result<SocketPage> {
         let (sockets, more) = context
             .engine

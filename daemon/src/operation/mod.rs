@@ -23,7 +23,11 @@ mod send_to;
 mod set_option;
 mod shutdown;
 
-use std::sync::Arc;
+use std::{
+    os::fd::OwnedFd,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tracing::Instrument;
 
@@ -51,6 +55,23 @@ pub(crate) use self::{
     set_option::SetOption,
     shutdown::Shutdown,
 };
+/// When something happens, by the clocks that tests compare.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clocks {
+    pub(crate) realtime: SystemTime,
+    pub(crate) monotonic: Duration,
+}
+
+impl Clocks {
+    /// The clocks now.
+    pub(crate) fn now() -> Self {
+        Self {
+            realtime: SystemTime::now(),
+            monotonic: crate::sys::host::monotonic(),
+        }
+    }
+}
+
 /// What the doors need to know of the layers below: events and states are plain data, and zones are names of this host.
 pub(crate) use crate::sys::{
     address::zone as interface_index,
@@ -58,9 +79,10 @@ pub(crate) use crate::sys::{
 };
 use crate::{
     engine::{Engine, Owner},
-    error::Result,
-    socket::Socket,
-    table::Handle,
+    error::{Error, Result},
+    socket::{Patience, Socket, Watch},
+    sys::socket::Kind,
+    table::{Block, Claim, Handle, Reservation},
 };
 
 /// The largest payload of one operation, in bytes: a gRPC message of the usual limit (4 MiB) holds it with room to spare.
@@ -81,6 +103,11 @@ pub(crate) trait Operation: Sized + std::marker::Send {
     /// The handle it is about, if there is just one.
     fn handle(&self) -> Option<Handle>;
 
+    /// How many bytes its answer may take: what a session keeps room for before it starts.
+    fn room(&self) -> usize {
+        1024
+    }
+
     /// Does it. Dropping the future ends it: a wait took nothing, and what was done is done.
     fn execute(
         self,
@@ -93,12 +120,48 @@ pub(crate) trait Operation: Sized + std::marker::Send {
 pub(crate) struct Context {
     pub(crate) engine: Arc<Engine>,
     pub(crate) owner: Owner,
+    /// The session that the operation belongs to: sockets it makes are the session's.
+    pub(crate) session: Option<Arc<Block>>,
+    /// Who watches the operation.
+    pub(crate) watch: Option<Arc<Watch>>,
 }
 
 impl Context {
     /// The caller's socket of that name.
     pub(crate) fn socket(&self, handle: Handle) -> Result<Arc<Socket>> {
         self.engine.table.get(handle, self.owner)
+    }
+
+    /// Puts a socket that the operation has made into the room kept for it.
+    ///
+    /// # Errors
+    /// The session is over; then the descriptor is closed.
+    fn keep(
+        &self,
+        room: Reservation<'_>,
+        claim: Option<Claim>,
+        fd: OwnedFd,
+        kind: Kind,
+        nonblocking: bool,
+    ) -> Result<Arc<Socket>> {
+        room.insert(claim, |handle| {
+            let ownership = (self.owner, self.session.clone());
+            Socket::new(&self.engine, handle, ownership, fd, kind, nonblocking)
+        })
+    }
+
+    /// The time that a request's `timeout` gives this operation.
+    fn patience(&self, timeout: Option<Duration>) -> Patience {
+        Patience::new(timeout, self.watch.clone())
+    }
+
+    /// The handle number that the request assigns to a socket to come; none if it is 0.
+    fn claim(&self, number: u64) -> Result<Option<Claim>> {
+        match (number, &self.session) {
+            (0, _) => Ok(None),
+            (number, Some(session)) => session.claim(number).map(Some),
+            (number, None) => Err(Error::HandleOutOfBlock(Handle(number))),
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use std::{
 
 use super::{Context, Operation};
 use crate::{
-    error::{Call, Result},
-    socket::{Fault, Patience, Socket, Wait},
+    error::{Call, Error, Result},
+    socket::{Fault, Socket, Wait},
     sys::{self, socket::Events},
     table::Handle,
 };
@@ -41,8 +41,13 @@ impl Operation for Poll {
         None
     }
 
+    fn room(&self) -> usize {
+        1024 + 64 * self.entries.len()
+    }
+
     async fn execute(self, context: &Context) -> Result<Vec<Ready>> {
-        let limit = Patience::new(self.timeout).end(None).map(|(at, _)| at);
+        let patience = context.patience(self.timeout);
+        let limit = patience.end(None).map(|(at, _)| at);
         let sockets: Vec<Option<Arc<Socket>>> = self
             .entries
             .iter()
@@ -55,17 +60,20 @@ impl Operation for Poll {
                 return Ok(ready);
             }
             if waiting.is_none() {
-                waiting = Some(context.engine.begin_wait()?);
+                waiting = Some(context.engine.begin_wait(&patience)?);
             }
-            let any = self.any_ready(&sockets);
-            let outcome = match limit {
-                Some(limit) => match tokio::time::timeout_at(limit.into(), any).await {
-                    Ok(outcome) => outcome,
-                    Err(_elapsed) => return Ok(Vec::new()),
-                },
-                None => any.await,
+            let over = async {
+                match limit {
+                    Some(limit) => tokio::time::sleep_until(limit.into()).await,
+                    None => std::future::pending().await,
+                }
             };
-            outcome?;
+            tokio::select! {
+                biased;
+                ready = self.any_ready(&sockets) => ready?,
+                () = patience.cancelled() => return Err(Error::Cancelled(Call::new("poll"))),
+                () = over => return Ok(Vec::new()),
+            }
         }
     }
 }

@@ -83,10 +83,9 @@ fn adopt(context: &Context, rights: ReceivedRights) -> Rights {
 /// Such a handle waits like a fresh one: O_NONBLOCK lives in the open file description, which the sender may share, and ours is
 /// always set, so what it was says nothing about what the caller wants.
 fn adopt_one(context: &Context, fd: OwnedFd) -> Option<Handle> {
-    let engine = &context.engine;
-    let room = engine.table.reserve().ok()?;
+    let room = context.engine.table.reserve().ok()?;
     let kind = sys::socket::kind(fd.as_fd()).ok()?;
-    let socket = room.insert(|handle| Socket::new(engine, handle, context.owner, fd, kind, false));
+    let socket = context.keep(room, None, fd, kind, false).ok()?;
     socket.options_changed();
     Some(socket.handle())
 }

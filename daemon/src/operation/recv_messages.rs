@@ -7,7 +7,7 @@ use farsock_proto::message::MessageFlags;
 use super::{Context, Operation, ReceivedMessage};
 use crate::{
     error::{Call, Result},
-    socket::{Patience, ReceiveRequest},
+    socket::ReceiveRequest,
     table::Handle,
 };
 
@@ -30,8 +30,12 @@ impl Operation for RecvMessages {
         Some(self.handle)
     }
 
+    fn room(&self) -> usize {
+        1024 + self.count * (self.length + self.control_length)
+    }
+
     async fn execute(self, context: &Context) -> Result<Vec<ReceivedMessage>> {
-        let patience = Patience::new(self.timeout);
+        let patience = context.patience(self.timeout);
         let socket = context.socket(self.handle)?;
         let request = ReceiveRequest {
             length: self.length,

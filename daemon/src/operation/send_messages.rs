@@ -11,7 +11,7 @@ use farsock_proto::{
 use super::{Context, Operation};
 use crate::{
     error::{Call, Error, Result},
-    socket::{Patience, Socket},
+    socket::Socket,
     sys::message::{Outgoing, SentRights},
     table::Handle,
 };
@@ -42,7 +42,7 @@ impl Operation for SendMessages {
     }
 
     async fn execute(self, context: &Context) -> Result<Vec<usize>> {
-        let patience = Patience::new(self.timeout);
+        let patience = context.patience(self.timeout);
         let socket = context.socket(self.handle)?;
         let bytes = self.messages.iter().map(|message| message.data.len()).sum();
         let _held = context.engine.hold(bytes)?;

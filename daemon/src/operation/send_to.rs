@@ -8,7 +8,6 @@ use farsock_proto::{address::Address, message::MessageFlags};
 use super::{Context, Operation};
 use crate::{
     error::{Call, Result},
-    socket::Patience,
     table::Handle,
 };
 
@@ -31,7 +30,7 @@ impl Operation for SendTo {
     }
 
     async fn execute(self, context: &Context) -> Result<usize> {
-        let patience = Patience::new(self.timeout);
+        let patience = context.patience(self.timeout);
         let socket = context.socket(self.handle)?;
         let _held = context.engine.hold(self.data.len())?;
         socket

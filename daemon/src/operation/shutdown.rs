@@ -5,7 +5,6 @@ use farsock_proto::socket::ShutdownHow;
 use super::{Context, Operation};
 use crate::{
     error::{Call, Result},
-    socket::Patience,
     table::Handle,
 };
 
@@ -27,7 +26,7 @@ impl Operation for Shutdown {
     async fn execute(self, context: &Context) -> Result<()> {
         let socket = context.socket(self.handle)?;
         socket
-            .shutdown(&context.engine, &Patience::new(None), self.how)
+            .shutdown(&context.engine, &context.patience(None), self.how)
             .await
             .map_err(|fault| fault.on(Call::on("shutdown", self.handle).with(self.how)))
     }

@@ -77,12 +77,12 @@ impl Socket {
         patience: &Patience,
         address: &Address,
     ) -> Result<(), Fault> {
-        let _waiting = engine.begin_wait().map_err(Fault::Refused)?;
+        let _waiting = engine.begin_wait(patience).map_err(Fault::Refused)?;
         let limit = patience.end(self.timeout(Direction::Send));
         let mut round = 0;
         loop {
             round += 1;
-            self.within(limit, self.rest(round)).await??;
+            self.within(patience, limit, self.rest(round)).await??;
             match sys::socket::connect(self.fd_now()?, address) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 other => return Ok(other?),

@@ -10,6 +10,7 @@ mod patience;
 mod reactor;
 mod receive;
 mod send;
+mod watch;
 
 use std::{
     io,
@@ -30,6 +31,7 @@ pub(crate) use self::{
     patience::{Expiry, Patience},
     reactor::{Ended, Reactor, Wait, WaitError},
     receive::ReceiveRequest,
+    watch::Watch,
 };
 use crate::{
     engine::{Engine, Owner},
@@ -39,7 +41,7 @@ use crate::{
         message::Framing,
         socket::{Events, Kind},
     },
-    table::Handle,
+    table::{Block, Handle},
 };
 
 /// The longest time between two tries at something that has no event of its own.
@@ -50,6 +52,7 @@ const LONGEST_REST: Duration = Duration::from_millis(10);
 pub(crate) struct Socket {
     handle: Handle,
     owner: Owner,
+    session: Option<Arc<Block>>,
     kind: Kind,
     /// Present until the socket is dropped.
     fd: Option<OwnedFd>,
@@ -87,6 +90,8 @@ pub(crate) enum Fault {
     Kernel(io::Error),
     /// The request's `timeout` was over.
     TimedOut,
+    /// Somebody ended the wait.
+    Cancelled,
     /// Waiting on this socket is over for good.
     Ended(Ended),
     /// One of the daemon's limits, or a request that breaks a rule.
@@ -105,6 +110,7 @@ impl Fault {
         match (self, call.handle) {
             (Self::Kernel(source), _) => call.failed(source),
             (Self::TimedOut, _) => Error::TimedOut(call),
+            (Self::Cancelled, _) => Error::Cancelled(call),
             (Self::Ended(Ended::Closed), Some(handle)) => Error::HandleClosed(handle),
             (Self::Ended(_), _) => Error::Draining,
             (Self::Refused(error), _) => error,
@@ -131,7 +137,7 @@ impl Socket {
     pub(crate) fn new(
         engine: &Engine,
         handle: Handle,
-        owner: Owner,
+        (owner, session): (Owner, Option<Arc<Block>>),
         fd: OwnedFd,
         kind: Kind,
         nonblocking: bool,
@@ -139,6 +145,7 @@ impl Socket {
         Self {
             handle,
             owner,
+            session,
             kind,
             source: Source::new(handle.0, fd.as_raw_fd()),
             fd: Some(fd),
@@ -160,6 +167,17 @@ impl Socket {
 
     pub(crate) fn owner(&self) -> Owner {
         self.owner
+    }
+
+    /// The session that owns it, if it does not live until it is closed.
+    pub(crate) fn session(&self) -> Option<&Arc<Block>> {
+        self.session.as_ref()
+    }
+
+    /// Whether it belongs to that session.
+    pub(crate) fn is_of(&self, block: &Arc<Block>) -> bool {
+        self.session()
+            .is_some_and(|session| Arc::ptr_eq(session, block))
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -208,6 +226,12 @@ impl Socket {
         self.source.end(ended);
     }
 
+    /// Makes the close to come reset the connection.
+    pub(crate) fn reset_on_close(&self) {
+        // A failure (the socket knows no linger) leaves an ordinary close, which is all there is for it.
+        let _ = sys::socket::set_linger_zero(self.as_fd());
+    }
+
     /// The descriptor, to be had when the last user of the socket is gone.
     pub(crate) fn bequeath(&self) -> oneshot::Receiver<OwnedFd> {
         let (sender, receiver) = oneshot::channel();
@@ -238,12 +262,14 @@ impl Socket {
             outcome => return outcome,
         }
 
-        let _waiting = engine.begin_wait().map_err(Fault::Refused)?;
+        let _waiting = engine.begin_wait(patience).map_err(Fault::Refused)?;
         let limit = patience.end(self.timeout(direction));
         let mut idle_wakes = 0;
         loop {
             let since = Instant::now();
-            let ready = self.within(limit, self.pause(events, idle_wakes)).await??;
+            let ready = self
+                .within(patience, limit, self.pause(events, idle_wakes))
+                .await??;
             match call(self.as_fd(), ready) {
                 Err(fault) if fault.would_block() => {
                     // Only wakes in quick succession are suspicious.
@@ -291,27 +317,37 @@ impl Socket {
         if let Some(turn) = lane.try_turn() {
             return Ok(turn);
         }
-        let _waiting = engine.begin_wait().map_err(Fault::Refused)?;
+        let _waiting = engine.begin_wait(patience).map_err(Fault::Refused)?;
         let limit = patience.end(self.timeout(direction));
         // The end of the socket needs no look here: it ends the operation whose turn it is, and then this one.
-        self.within(limit, lane.turn()).await
+        self.within(patience, limit, lane.turn()).await
     }
 
-    /// Awaits `future` up to `limit`.
+    /// Awaits `future` up to `limit`, or until somebody ends the wait.
     async fn within<T>(
         &self,
+        patience: &Patience,
         limit: Option<(Instant, Expiry)>,
         future: impl Future<Output = T> + Send,
     ) -> Result<T, Fault> {
-        let Some((at, expiry)) = limit else {
-            return Ok(future.await);
+        let over = async {
+            match limit {
+                Some((at, expiry)) => {
+                    tokio::time::sleep_until(at.into()).await;
+                    match expiry {
+                        Expiry::Request => Fault::TimedOut,
+                        Expiry::Kernel => Fault::Kernel(sys::errno::again()),
+                    }
+                }
+                None => std::future::pending().await,
+            }
         };
-        match tokio::time::timeout_at(at.into(), future).await {
-            Ok(value) => Ok(value),
-            Err(_elapsed) => Err(match expiry {
-                Expiry::Request => Fault::TimedOut,
-                Expiry::Kernel => Fault::Kernel(sys::errno::again()),
-            }),
+        tokio::select! {
+            // What has happened counts, even if it is too late.
+            biased;
+            value = future => Ok(value),
+            () = patience.cancelled() => Err(Fault::Cancelled),
+            fault = over => Err(fault),
         }
     }
 

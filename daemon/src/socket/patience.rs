@@ -1,12 +1,18 @@
 //! How long an operation may wait, and how it ends when that is over.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-/// The time that a request gives an operation, counted from its start.
-#[derive(Clone, Copy, Debug)]
+use super::Watch;
+
+/// The time that a request gives an operation, counted from its start, and who else may end its waits.
+#[derive(Clone, Debug)]
 pub(crate) struct Patience {
     start: Instant,
     timeout: Option<Duration>,
+    watch: Option<Arc<Watch>>,
 }
 
 /// Which limit of a wait is reached.
@@ -20,10 +26,24 @@ pub(crate) enum Expiry {
 
 impl Patience {
     /// Starts now; without a `timeout` the request sets no limit.
-    pub(crate) fn new(timeout: Option<Duration>) -> Self {
+    pub(crate) fn new(timeout: Option<Duration>, watch: Option<Arc<Watch>>) -> Self {
         Self {
             start: Instant::now(),
             timeout,
+            watch,
+        }
+    }
+
+    /// Who watches the operation.
+    pub(crate) fn watch(&self) -> Option<&Arc<Watch>> {
+        self.watch.as_ref()
+    }
+
+    /// Returns when somebody ends the operation's waits.
+    pub(crate) async fn cancelled(&self) {
+        match &self.watch {
+            Some(watch) => watch.cancelled().await,
+            None => std::future::pending().await,
         }
     }
 
@@ -49,7 +69,7 @@ mod tests {
 
     #[test]
     fn the_nearer_limit_ends_the_wait_and_gives_its_own_reason() {
-        let ends = |timeout, kernel| Patience::new(timeout).end(kernel).map(|(_, why)| why);
+        let ends = |timeout, kernel| Patience::new(timeout, None).end(kernel).map(|(_, why)| why);
         assert_eq!(ends(SHORT, LONG), Some(Expiry::Request));
         assert_eq!(ends(LONG, SHORT), Some(Expiry::Kernel));
         assert_eq!(ends(None, SHORT), Some(Expiry::Kernel));
@@ -59,6 +79,6 @@ mod tests {
 
     #[test]
     fn a_limit_past_the_clocks_range_is_none() {
-        assert_eq!(Patience::new(Some(Duration::MAX)).end(None), None);
+        assert_eq!(Patience::new(Some(Duration::MAX), None).end(None), None);
     }
 }

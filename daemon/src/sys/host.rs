@@ -91,6 +91,11 @@ pub(crate) fn clocks() -> io::Result<Clocks> {
     })
 }
 
+/// CLOCK_MONOTONIC; 0 on a host without it, which Linux is not.
+pub(crate) fn monotonic() -> Duration {
+    clock(libc::CLOCK_MONOTONIC).unwrap_or_default()
+}
+
 /// Lists the interfaces by index, upwards, each with its addresses in the kernel's order. Corresponds to getifaddrs(3).
 pub(crate) fn interfaces() -> io::Result<Vec<Interface>> {
     let control = Socket::new(socket2::Domain::UNIX, socket2::Type::DGRAM, None)?;

@@ -19,6 +19,7 @@ impl Verb for AcceptRequest {
         Ok(Accept {
             handle: Handle(self.handle),
             nonblocking: self.nonblocking,
+            new_handle: self.new_handle,
             timeout: timeout(self.timeout)?,
         })
     }

@@ -45,6 +45,7 @@ impl Verb for CreateSocketRequest {
                 Some(ProtocolChoice::RawProtocol(number)) => Protocol::Other(number),
             },
             nonblocking: self.nonblocking,
+            new_handle: self.new_handle,
             options: options
                 .enumerate()
                 .map(|(at, option)| {

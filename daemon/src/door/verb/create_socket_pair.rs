@@ -32,6 +32,7 @@ impl Verb for CreateSocketPairRequest {
                 Some(ProtocolChoice::RawProtocol(number)) => Protocol::Other(number),
             },
             nonblocking: self.nonblocking,
+            new_handles: (self.new_first, self.new_second),
         })
     }
 

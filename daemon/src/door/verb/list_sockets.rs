@@ -5,7 +5,7 @@ use farsock_proto::{
     v1::{ListSocketsRequest, ListSocketsResponse},
 };
 
-use super::{Verb, bounded, get_socket};
+use super::{Verb, get_socket, page_size};
 use crate::{
     operation::{ListSockets, SocketPage},
     table::Handle,
@@ -21,7 +21,6 @@ impl Verb for ListSocketsRequest {
     type Response = ListSocketsResponse;
 
     fn operation(&mut self) -> Result<ListSockets, Violation> {
-        let size = bounded(Some(self.page_size.into()), "page_size", 0, 0, MAX_PAGE)?;
         let after = match self.page_token.as_str() {
             "" => 0,
             token => token.parse().map_err(|_not_a_number| {
@@ -30,7 +29,7 @@ impl Verb for ListSocketsRequest {
         };
         Ok(ListSockets {
             after: Handle(after),
-            count: if size == 0 { DEFAULT_PAGE } else { size },
+            count: page_size(self.page_size, DEFAULT_PAGE, MAX_PAGE)?,
         })
     }
 

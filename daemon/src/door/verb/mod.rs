@@ -2,6 +2,7 @@
 //! to judge.
 
 mod accept;
+pub(super) mod any;
 mod bind;
 mod close;
 mod connect;
@@ -106,6 +107,12 @@ fn bounded(
         .ok()
         .filter(|value| (least..=most).contains(value))
         .ok_or_else(|| Violation::new(name, format!("{value} is not within {least}-{most}")))
+}
+
+/// The field `page_size` of a list.
+pub(super) fn page_size(value: i32, default: usize, most: usize) -> Result<usize, Violation> {
+    let size = bounded(Some(value.into()), "page_size", 0, 0, most)?;
+    Ok(if size == 0 { default } else { size })
 }
 
 /// The field `length` of a receive.

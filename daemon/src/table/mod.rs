@@ -1,5 +1,7 @@
 //! The table that owns every socket. A handle is only a name for an entry of it.
 
+mod block;
+
 use std::{
     collections::BTreeMap,
     fmt,
@@ -9,6 +11,7 @@ use std::{
     },
 };
 
+pub(crate) use self::block::{BLOCK, Block, Claim};
 use crate::{
     engine::Owner,
     error::{Error, Result},
@@ -34,10 +37,11 @@ pub(crate) struct Table {
     entries: Mutex<Entries>,
 }
 
-/// Invariant: every key is below `next`, so that no handle is given out twice.
+/// Invariant: every key is below `next`, or was claimed in a block below `next_block`, so that no handle is given out twice.
 #[derive(Debug)]
 struct Entries {
     next: u64,
+    next_block: u64,
     sockets: BTreeMap<Handle, Arc<Socket>>,
 }
 
@@ -49,6 +53,7 @@ impl Table {
             limit,
             entries: Mutex::new(Entries {
                 next: 1,
+                next_block: BLOCK,
                 sockets: BTreeMap::new(),
             }),
         }
@@ -90,6 +95,40 @@ impl Table {
             .ok_or(Error::HandleNotFound(handle))?;
         self.taken.fetch_sub(1, Ordering::Relaxed);
         Ok(socket)
+    }
+
+    /// Gives out a block of numbers, for the session of that id.
+    pub(crate) fn block(&self, session_id: String) -> Arc<Block> {
+        let mut entries = self.lock();
+        let first = entries.next_block;
+        entries.next_block += BLOCK;
+        drop(entries);
+        Block::new(session_id, first)
+    }
+
+    /// Takes every socket of a session that is over out of the table; none is added after.
+    pub(crate) fn remove_session(&self, block: &Arc<Block>) -> Vec<Arc<Socket>> {
+        block.end();
+        let mut removed = Vec::new();
+        self.lock().sockets.retain(|_, socket| {
+            let keep = !socket.is_of(block);
+            if !keep {
+                removed.push(Arc::clone(socket));
+            }
+            keep
+        });
+        self.taken.fetch_sub(removed.len(), Ordering::Relaxed);
+        removed
+    }
+
+    /// How many sockets a session has.
+    pub(crate) fn count(&self, block: &Arc<Block>) -> usize {
+        let entries = self.lock();
+        entries
+            .sockets
+            .values()
+            .filter(|socket| socket.is_of(block))
+            .count()
     }
 
     /// Takes every socket out of the table.
@@ -139,17 +178,34 @@ pub(crate) struct Reservation<'a> {
 }
 
 impl Reservation<'_> {
-    /// Fills the room with the socket that `make` builds under its new handle.
-    pub(crate) fn insert(self, make: impl FnOnce(Handle) -> Socket) -> Arc<Socket> {
+    /// Fills the room with the socket that `make` builds under its new handle: the claimed one, or the next.
+    ///
+    /// # Errors
+    /// The socket's session is over.
+    pub(crate) fn insert(
+        self,
+        claim: Option<Claim>,
+        make: impl FnOnce(Handle) -> Socket,
+    ) -> Result<Arc<Socket>> {
         let mut entries = self.table.lock();
-        let handle = Handle(entries.next);
-        entries.next += 1;
+        let handle = match claim {
+            Some(claim) => claim.keep(),
+            None => {
+                let next = entries.next;
+                entries.next += 1;
+                Handle(next)
+            }
+        };
         let socket = Arc::new(make(handle));
+        // Looked at under the lock: either this sees the end of the session, or the session's end sees the socket.
+        if socket.session().is_some_and(|session| session.is_ended()) {
+            return Err(Error::SessionExpired);
+        }
         entries.sockets.insert(handle, Arc::clone(&socket));
         drop(entries);
         // The room now belongs to the entry.
         std::mem::forget(self);
-        socket
+        Ok(socket)
     }
 }
 

@@ -1,0 +1,281 @@
+//! The stream of operations.
+//!
+//! Tasks: one per stream, which reads the client's messages; the response stream owns it and aborts it when it is dropped. That is safe: an
+//! operation is started whole between two awaits, and belongs to the session from then on.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    pin::Pin,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use farsock_proto::{
+    Violation,
+    reason::Reason,
+    time,
+    v1::{
+        self, OperateRequest, OperateResponse, operate_request::Message as Incoming,
+        operate_response::Message as Outgoing,
+    },
+};
+use futures_util::{Stream, stream};
+use prost::Message as _;
+use tokio::task::AbortHandle;
+use tonic::{Code, Status, Streaming};
+
+use super::{ApiSession, ApiSessions, find, refused};
+use crate::{
+    door::{
+        status,
+        verb::any::{self, Order},
+    },
+    engine::{Engine, Owner},
+    operation::Context,
+    session::{Detached, Message, Outbox, Refusal, Start},
+};
+
+/// What the daemon says on a stream.
+pub(crate) type Responses = Pin<Box<dyn Stream<Item = Result<OperateResponse, Status>> + Send>>;
+
+/// How far ahead an operation may be scheduled.
+const MAX_AHEAD: Duration = Duration::from_secs(3600);
+/// How many messages are taken from the outbox at once.
+const BATCH: usize = 64;
+
+/// Reads the first message, which must attach, and then carries the session's operations.
+pub(super) async fn attach(
+    engine: &Arc<Engine>,
+    sessions: &ApiSessions,
+    owner: Owner,
+    mut requests: Streaming<OperateRequest>,
+) -> Result<Responses, Status> {
+    let first = requests
+        .message()
+        .await?
+        .and_then(|request| request.message);
+    let Some(Incoming::Attach(attach)) = first else {
+        return Err(status::invalid(&Violation::new(
+            "attach",
+            "must be the first message",
+        )));
+    };
+    let session = find(sessions, &attach.session_id, owner)?;
+    let (outbox, known) = session.attach().map_err(detached)?;
+
+    let ended = Arc::new(AtomicBool::new(false));
+    let reader = Reader {
+        context: Context {
+            engine: Arc::clone(engine),
+            owner,
+            session: Some(Arc::clone(&session.block)),
+            watch: None,
+        },
+        session: Arc::clone(&session),
+        outbox: Arc::clone(&outbox),
+        ended: Arc::clone(&ended),
+    };
+    let attachment = Attachment {
+        reader: tokio::spawn(reader.read(requests)).abort_handle(),
+        session,
+        outbox,
+        ended,
+        pending: Vec::new().into_iter(),
+    };
+    let attached = respond(Outgoing::Attached(v1::Attached { request_ids: known }));
+    let responses = stream::unfold(attachment, Attachment::next);
+    Ok(Box::pin(stream::StreamExt::chain(
+        stream::iter([Ok(attached)]),
+        responses,
+    )))
+}
+
+/// A stream's hold on its session.
+struct Attachment {
+    reader: AbortHandle,
+    session: Arc<ApiSession>,
+    outbox: Arc<Outbox>,
+    /// Whether the client has sent its last message.
+    ended: Arc<AtomicBool>,
+    pending: std::vec::IntoIter<Message>,
+}
+
+impl Attachment {
+    /// The next response. The stream ends when its client has said all and been told all, or with why it is detached.
+    async fn next(mut self) -> Option<(Result<OperateResponse, Status>, Self)> {
+        loop {
+            for message in self.pending.by_ref() {
+                let outgoing = match message {
+                    Message::Waiting(request_id) => {
+                        Outgoing::Waiting(v1::OperationWaiting { request_id })
+                    }
+                    // Acknowledged meanwhile, after an attachment that told it already.
+                    Message::Ended(id) => match self.session.result(id) {
+                        Some(result) => Outgoing::Ended(result),
+                        None => continue,
+                    },
+                    Message::Refused(request_id, refusal) => {
+                        Outgoing::Refused(v1::RequestRefused {
+                            request_id,
+                            error: Some(any::failure(&refused(request_id, refusal))),
+                        })
+                    }
+                };
+                return Some((Ok(respond(outgoing)), self));
+            }
+            let done = || self.ended.load(Ordering::Acquire) && self.session.load().0 == 0;
+            match self.outbox.take(BATCH, done).await {
+                Ok(messages) if messages.is_empty() => return None,
+                Ok(messages) => self.pending = messages.into_iter(),
+                Err(why) => {
+                    // After an error the stream is not asked again.
+                    return Some((Err(detached(why)), self));
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        self.reader.abort();
+        self.session.detach(&self.outbox);
+    }
+}
+
+/// Reads a client's messages.
+struct Reader {
+    context: Context,
+    session: Arc<ApiSession>,
+    outbox: Arc<Outbox>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Reader {
+    /// Reads until the client has said all or is gone. Always drained: what is refused is refused by a message, not by silence.
+    async fn read(self, mut requests: Streaming<OperateRequest>) {
+        while let Ok(Some(request)) = requests.message().await {
+            if !self.session.renew() {
+                break;
+            }
+            match request.message {
+                Some(Incoming::Start(start)) => {
+                    let id = start.request_id;
+                    if let Err(refusal) = self.start(start) {
+                        self.outbox.push(Message::Refused(id, refusal));
+                    }
+                }
+                Some(Incoming::Cancel(cancel)) => {
+                    let id = cancel.request_id;
+                    if let Err(refusal) = self.session.cancel(id) {
+                        self.outbox.push(Message::Refused(id, refusal));
+                    }
+                }
+                Some(Incoming::Acknowledge(acknowledge)) => {
+                    for id in acknowledge.request_ids {
+                        if let Err(refusal) = self.session.acknowledge(id) {
+                            self.outbox.push(Message::Refused(id, refusal));
+                        }
+                    }
+                }
+                Some(Incoming::KeepAlive(_)) => {}
+                Some(Incoming::Attach(_)) | None => {
+                    self.outbox.push(Message::Refused(0, Refusal::Unknown));
+                }
+            }
+        }
+        self.ended.store(true, Ordering::Release);
+        self.outbox.wake();
+    }
+
+    fn start(&self, start: v1::StartOperation) -> Result<(), Refusal> {
+        self.session.start(order(&self.context, start))
+    }
+}
+
+/// What a session is to start.
+pub(in crate::door) fn order(
+    context: &Context,
+    start: v1::StartOperation,
+) -> Start<v1::OperationEnded> {
+    /// Keyed anew in each process, so that nobody can make two operations look alike.
+    static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+    let v1::StartOperation {
+        request_id,
+        after,
+        start_time,
+        notify_waiting,
+        operation,
+    } = start;
+    let fingerprint = HASHER.hash_one((
+        operation.as_ref().map(v1::Operation::encode_to_vec),
+        after,
+        start_time.as_ref().map(|time| (time.seconds, time.nanos)),
+    ));
+    let request = operation.and_then(|operation| operation.request);
+    let start_time = start_time.map(scheduled).transpose();
+    let order = |start_time| Order {
+        id: request_id,
+        start_time,
+        notify_waiting,
+    };
+    let (room, job) = match start_time {
+        Ok(start_time) => any::job(context.clone(), order(start_time), request),
+        Err(violation) => any::malformed(order(None), violation),
+    };
+    Start {
+        id: request_id,
+        after,
+        fingerprint,
+        room,
+        job,
+    }
+}
+
+/// When an operation is to start.
+fn scheduled(wire: prost_types::Timestamp) -> Result<SystemTime, Violation> {
+    let time = time::timestamp_from_wire(wire).map_err(|v| v.within("start_time"))?;
+    match time.duration_since(SystemTime::now()) {
+        Ok(ahead) if ahead > MAX_AHEAD => {
+            Err(Violation::new("start_time", "is more than an hour ahead"))
+        }
+        _ => Ok(time),
+    }
+}
+
+fn respond(message: Outgoing) -> OperateResponse {
+    OperateResponse {
+        message: Some(message),
+    }
+}
+
+/// How a stream ends that is no longer attached.
+fn detached(why: Detached) -> Status {
+    let (code, reason, message) = match why {
+        Detached::Taken => (
+            Code::Aborted,
+            Reason::SessionTaken,
+            "a newer stream has attached to the session",
+        ),
+        Detached::Expired => (
+            Code::Aborted,
+            Reason::SessionExpired,
+            "the session is over: its lease was, or it was closed",
+        ),
+        Detached::Draining => (
+            Code::Unavailable,
+            Reason::Draining,
+            "the daemon is shutting down",
+        ),
+        Detached::Unread => (
+            Code::ResourceExhausted,
+            Reason::QuotaExceeded,
+            "too many refusals wait to be read",
+        ),
+    };
+    status::daemon(code, reason, message.to_owned(), None)
+}

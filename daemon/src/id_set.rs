@@ -1,0 +1,105 @@
+//! A set of request ids or handle numbers that mostly come in runs: kept as ranges, so that a million in a row take one entry.
+
+use std::collections::BTreeMap;
+
+/// A set of numbers, as disjoint ranges that do not touch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct IdSet {
+    /// First of each range to its last.
+    ranges: BTreeMap<u64, u64>,
+}
+
+impl IdSet {
+    /// Whether `id` is in the set.
+    pub(crate) fn contains(&self, id: u64) -> bool {
+        self.ranges
+            .range(..=id)
+            .next_back()
+            .is_some_and(|(_, last)| *last >= id)
+    }
+
+    /// Adds `id`; false if it was there.
+    pub(crate) fn insert(&mut self, id: u64) -> bool {
+        if self.contains(id) {
+            return false;
+        }
+        let first = match self.ranges.range(..id).next_back() {
+            Some((first, last)) if last.checked_add(1) == Some(id) => *first,
+            _ => id,
+        };
+        let last = id
+            .checked_add(1)
+            .and_then(|next| self.ranges.remove(&next))
+            .unwrap_or(id);
+        self.ranges.insert(first, last);
+        true
+    }
+
+    /// Takes `id` out.
+    pub(crate) fn remove(&mut self, id: u64) {
+        let Some((&first, &last)) = self.ranges.range(..=id).next_back() else {
+            return;
+        };
+        if last < id {
+            return;
+        }
+        self.ranges.remove(&first);
+        if first < id {
+            self.ranges.insert(first, id - 1);
+        }
+        if id < last {
+            self.ranges.insert(id + 1, last);
+        }
+    }
+
+    /// How many ranges it takes.
+    pub(crate) fn ranges(&self) -> usize {
+        self.ranges.len()
+    }
+
+    /// Forgets the lowest range.
+    pub(crate) fn forget_lowest(&mut self) {
+        self.ranges.pop_first();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_is_a_set_whose_ranges_neither_overlap_nor_touch(
+            changes in prop::collection::vec((any::<bool>(), 0_u64..40), 0..200),
+        ) {
+            let (mut ids, mut model) = (IdSet::default(), BTreeSet::new());
+            for (add, id) in changes {
+                if add {
+                    prop_assert_eq!(ids.insert(id), model.insert(id));
+                } else {
+                    ids.remove(id);
+                    model.remove(&id);
+                }
+                for id in 0..40 {
+                    prop_assert_eq!(ids.contains(id), model.contains(&id));
+                }
+                let runs = model.iter().filter(|id| !model.contains(&(**id + 1))).count();
+                prop_assert_eq!(ids.ranges(), runs);
+            }
+        }
+    }
+
+    #[test]
+    fn the_ends_of_the_numbers_are_numbers_too() {
+        let mut ids = IdSet::default();
+        assert!(ids.insert(u64::MAX) && ids.insert(0) && ids.insert(u64::MAX - 1));
+        assert!(ids.contains(u64::MAX) && ids.contains(0) && !ids.contains(1));
+        assert_eq!(ids.ranges(), 2);
+        ids.remove(u64::MAX);
+        assert!(!ids.contains(u64::MAX) && ids.contains(u64::MAX - 1));
+    }
+}

@@ -1,0 +1,199 @@
+//! The ledger against a simple model, and its rules one by one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+
+const LIMITS: LedgerLimits = LedgerLimits {
+    in_flight: 4,
+    results: 6,
+    bytes: 100,
+};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Begin {
+        id: u64,
+        what: u64,
+        after: u64,
+        bytes: usize,
+    },
+    End {
+        id: u64,
+        succeeded: bool,
+    },
+    Acknowledge {
+        id: u64,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0_u64..12, 0_u64..2, 0_u64..12, 0_usize..40).prop_map(|(id, what, after, bytes)| {
+            Step::Begin { id, what, after, bytes }
+        }),
+        3 => (0_u64..12, any::<bool>()).prop_map(|(id, succeeded)| Step::End { id, succeeded }),
+        2 => (0_u64..12).prop_map(|id| Step::Acknowledge { id }),
+    ]
+}
+
+/// What each id is, told without counters or ranges.
+#[derive(Debug, Default)]
+struct Model {
+    known: BTreeMap<u64, Known>,
+    gone: BTreeMap<u64, bool>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    what: u64,
+    after: u64,
+    bytes: usize,
+    held: bool,
+    ended: Option<bool>,
+}
+
+impl Model {
+    fn in_flight(&self) -> usize {
+        self.known
+            .values()
+            .filter(|known| known.ended.is_none())
+            .count()
+    }
+
+    fn bytes(&self) -> usize {
+        self.known.values().map(|known| known.bytes).sum()
+    }
+
+    fn begin(
+        &mut self,
+        id: u64,
+        what: u64,
+        after: u64,
+        bytes: usize,
+    ) -> Result<Begun<u64>, Refusal> {
+        if id == 0 {
+            return Err(Refusal::Zero);
+        }
+        if let Some(known) = self.known.get(&id) {
+            return match known.ended {
+                _ if known.what != what => Err(Refusal::Mismatch),
+                Some(_) => Ok(Begun::Ended(id)),
+                None => Ok(Begun::InFlight),
+            };
+        }
+        if self.gone.contains_key(&id) {
+            return Err(Refusal::Forgotten);
+        }
+        let before = self.known.get(&after).map(|known| known.ended);
+        let begun = match (after, before, self.gone.get(&after)) {
+            (0, _, _) | (_, Some(Some(true)), _) | (_, None, Some(true)) => Begun::Start,
+            (_, Some(None), _) => Begun::Hold,
+            (_, Some(Some(false)), _) | (_, None, Some(false)) => Begun::DependencyFailed,
+            (_, None, None) => return Err(Refusal::Unknown),
+        };
+        if self.in_flight() >= LIMITS.in_flight {
+            return Err(Refusal::InFlightFull);
+        }
+        if self.known.len() >= LIMITS.results || self.bytes() + bytes > LIMITS.bytes {
+            return Err(Refusal::ResultsFull);
+        }
+        let held = begun == Begun::Hold;
+        self.known.insert(
+            id,
+            Known {
+                what,
+                after,
+                bytes,
+                held,
+                ended: None,
+            },
+        );
+        Ok(begun)
+    }
+
+    fn end(&mut self, id: u64, succeeded: bool) -> Option<BTreeSet<u64>> {
+        let known = self
+            .known
+            .get_mut(&id)
+            .filter(|known| known.ended.is_none())?;
+        known.ended = Some(succeeded);
+        known.bytes = 1;
+        let mut released = BTreeSet::new();
+        for (other, known) in &mut self.known {
+            if known.held && known.after == id && known.ended.is_none() {
+                known.held = false;
+                released.insert(*other);
+            }
+        }
+        Some(released)
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_ledger_does_what_the_model_does_and_stays_within_its_limits(
+        steps in prop::collection::vec(step(), 0..120),
+    ) {
+        let (mut ledger, mut model) = (Ledger::new(LIMITS), Model::default());
+        for step in steps {
+            match step {
+                Step::Begin { id, what, after, bytes } => {
+                    prop_assert_eq!(
+                        ledger.begin(id, what, after, bytes),
+                        model.begin(id, what, after, bytes)
+                    );
+                }
+                Step::End { id, succeeded } => {
+                    let released = ledger.end(id, id, 1, succeeded);
+                    let expected = model.end(id, succeeded);
+                    prop_assert!(released.iter().flatten().all(|next| next.start == succeeded));
+                    let released = released
+                        .map(|released| released.iter().map(|next| next.id).collect());
+                    prop_assert_eq!(released, expected);
+                }
+                Step::Acknowledge { id } => {
+                    let expected = match model.known.get(&id).map(|known| known.ended) {
+                        Some(Some(succeeded)) => {
+                            model.known.remove(&id);
+                            model.gone.insert(id, succeeded);
+                            Ok(())
+                        }
+                        _ if model.gone.contains_key(&id) => Ok(()),
+                        _ => Err(Refusal::Unknown),
+                    };
+                    prop_assert_eq!(ledger.acknowledge(id), expected);
+                }
+            }
+            prop_assert_eq!(ledger.in_flight(), model.in_flight());
+            prop_assert_eq!(ledger.kept(), model.known.len() - model.in_flight());
+            prop_assert!(ledger.known().eq(model.known.keys().copied()));
+            prop_assert!(ledger.in_flight() <= LIMITS.in_flight);
+            prop_assert!(model.known.len() <= LIMITS.results && model.bytes() <= LIMITS.bytes);
+        }
+    }
+}
+
+#[test]
+fn a_million_acknowledged_requests_take_no_room() {
+    let mut ledger = Ledger::new(LIMITS);
+    for id in 1..=1_000_000 {
+        assert_eq!(ledger.begin(id, 0, 0, 10), Ok(Begun::Start));
+        assert_eq!(ledger.end(id, (), 10, true), Some(Vec::new()));
+        assert_eq!(ledger.acknowledge(id), Ok(()));
+    }
+    assert_eq!((ledger.kept(), ledger.bytes), (0, 0));
+    assert_eq!(ledger.gone.ranges(), 1);
+    assert_eq!(ledger.begin(77, 0, 0, 0), Err(Refusal::Forgotten));
+}
+
+#[test]
+fn what_follows_a_failure_fails_even_after_its_acknowledgement() {
+    let mut ledger = Ledger::new(LIMITS);
+    assert_eq!(ledger.begin(1, 0, 0, 0), Ok(Begun::Start));
+    assert_eq!(ledger.end(1, (), 0, false), Some(Vec::new()));
+    assert_eq!(ledger.acknowledge(1), Ok(()));
+    assert_eq!(ledger.begin(2, 0, 1, 0), Ok(Begun::DependencyFailed));
+}
