@@ -5,6 +5,7 @@
 
 mod case;
 mod connection;
+mod cpu;
 mod daemon_process;
 mod echo;
 mod process;

@@ -28,8 +28,8 @@ const LIMIT: f64 = 1.5;
 /// At how many handles to look.
 const HANDLES: [usize; 2] = [1_000, 8_000];
 
-/// How many calls are under way at once.
-const IN_FLIGHT: usize = 64;
+/// How many calls are under way at once. Few, so that what calls need in passing does not make room for handles.
+const IN_FLIGHT: usize = 4;
 
 /// How many sockets are created and closed before the first look: calls alone cost memory too, once.
 const WARM_UP: usize = 4_096;

@@ -6,6 +6,7 @@ use super::{Case, Plan};
 use crate::{
     Failure,
     connection::{self, Client},
+    cpu::CpuPerCall,
     daemon_process, echo,
     report::{Row, Target},
     rounds::Rounds,
@@ -25,7 +26,7 @@ fn run(plan: &Plan) -> Result<Vec<Row>, Failure> {
     let calls = if plan.quick { 500 } else { 2_000 };
     let daemon = daemon_process::start(&plan.daemon)?;
     let floor = echo::start()?;
-    let rounds = tokio::runtime::Runtime::new()?.block_on(async {
+    let (rounds, cpu) = tokio::runtime::Runtime::new()?.block_on(async {
         let sink = Sink::new(calls)?;
         let mut ours = connection::connect(daemon.address()).await?;
         let mut theirs = connection::connect(floor.address()).await?;
@@ -35,7 +36,8 @@ fn run(plan: &Plan) -> Result<Vec<Row>, Failure> {
         sent(&mut ours, handle, &sink, calls).await?;
         sink.check(calls)?;
         sent(&mut theirs, handle, &sink, calls).await?;
-        Rounds::interleave(
+        let cpu = CpuPerCall::begin(&daemon, &floor)?;
+        let rounds = Rounds::interleave(
             plan.rounds,
             async || {
                 let p50 = sent(&mut ours, handle, &sink, calls).await?;
@@ -44,7 +46,9 @@ fn run(plan: &Plan) -> Result<Vec<Row>, Failure> {
             },
             async || sent(&mut theirs, handle, &sink, calls).await,
         )
-        .await
+        .await?;
+        let cpu = cpu.end(plan.rounds * calls)?;
+        Ok::<_, Failure>((rounds, cpu))
     })?;
     Ok(vec![Row::compared(
         CASE.name,
@@ -52,7 +56,7 @@ fn run(plan: &Plan) -> Result<Vec<Row>, Failure> {
         &rounds,
         "bare tonic echo",
         TARGET,
-        format_args!("{calls} calls a round, every datagram arrived"),
+        format_args!("{calls} calls a round, every datagram arrived; {cpu}"),
     )])
 }
 

@@ -8,6 +8,7 @@ use super::{Case, Plan};
 use crate::{
     Failure,
     connection::{self, Client},
+    cpu::CpuPerCall,
     daemon_process, echo,
     report::{Row, Target},
     rounds::Rounds,
@@ -29,7 +30,7 @@ fn run(plan: &Plan) -> Result<Vec<Row>, Failure> {
     let calls = IN_FLIGHT * if plan.quick { 40 } else { 200 };
     let daemon = daemon_process::start(&plan.daemon)?;
     let floor = echo::start()?;
-    let rounds = tokio::runtime::Runtime::new()?.block_on(async {
+    let (rounds, cpu) = tokio::runtime::Runtime::new()?.block_on(async {
         let sink = Arc::new(Sink::new(calls)?);
         let mut ours = connection::connect(daemon.address()).await?;
         let theirs = connection::connect(floor.address()).await?;
@@ -39,7 +40,8 @@ fn run(plan: &Plan) -> Result<Vec<Row>, Failure> {
         rate(&ours, handle, &sink, calls).await?;
         sink.check(calls)?;
         rate(&theirs, handle, &sink, calls).await?;
-        Rounds::interleave(
+        let cpu = CpuPerCall::begin(&daemon, &floor)?;
+        let rounds = Rounds::interleave(
             plan.rounds,
             async || {
                 let rate = rate(&ours, handle, &sink, calls).await?;
@@ -48,7 +50,9 @@ fn run(plan: &Plan) -> Result<Vec<Row>, Failure> {
             },
             async || rate(&theirs, handle, &sink, calls).await,
         )
-        .await
+        .await?;
+        let cpu = cpu.end(plan.rounds * calls)?;
+        Ok::<_, Failure>((rounds, cpu))
     })?;
     Ok(vec![Row::compared(
         CASE.name,
@@ -57,7 +61,7 @@ fn run(plan: &Plan) -> Result<Vec<Row>, Failure> {
         "bare tonic echo",
         TARGET,
         format_args!(
-            "{calls} calls a round on one socket, {IN_FLIGHT} in flight, every datagram arrived"
+            "{calls} calls a round on one socket, {IN_FLIGHT} in flight, every datagram arrived; {cpu}"
         ),
     )])
 }
