@@ -1,13 +1,13 @@
 //! Runs sequences in both worlds and compares what came of each step.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use farsock_client::Client;
 
 use crate::{
-    call::Kind,
+    call::{Call, Kind, Slot},
     direct::{self, Direct},
-    outcome::{Failure, Outcome, text},
+    outcome::{Failure, Outcome, Value, text},
     remote::Remote,
     script::{Action, Case, Expected, Need, Script, Theme},
     world::{Place, World},
@@ -76,6 +76,7 @@ pub(crate) async fn compare(client: &Client, script: &Script) -> Result<(), Stri
             Action::Start(call) => format!("begin {call:?}"),
             Action::Waits(begun) => format!("{begun} waits"),
             Action::Finish(begun) => format!("end of {begun}"),
+            other => format!("{other:?}"),
         };
         let mut line = shortened(line);
         let _ = write!(line, " = {}", text(expected));
@@ -113,18 +114,20 @@ async fn run(world: &mut impl World, script: &Script) -> Vec<Outcome> {
             Action::Call(call) => world.call(call.clone(), &step.makes).await,
             Action::Start(call) => {
                 let started = world.start(index, call.clone()).await;
-                started.map(|()| crate::outcome::Value::Done)
+                started.map(|()| Value::Done)
             }
             Action::Waits(begun) => {
                 let Action::Start(call) = &script.steps[*begun].action else {
                     panic!("step {begun} begins nothing");
                 };
                 match world.waits(*begun, call).await {
-                    Ok(()) => Ok(crate::outcome::Value::Done),
+                    Ok(()) => Ok(Value::Done),
                     Err(why) => Err(Failure::Other(why)),
                 }
             }
             Action::Finish(begun) => world.finish(*begun, &step.makes).await,
+            Action::Fill(socket) => fill(world, *socket).await,
+            Action::Drain(socket, last) => drain(world, *socket, last).await,
         };
         let ended = matches!(outcome, Err(Failure::Other(_)));
         outcomes.push(outcome);
@@ -134,6 +137,55 @@ async fn run(world: &mut impl World, script: &Script) -> Vec<Outcome> {
     }
     world.end().await;
     outcomes
+}
+
+/// Sends zeros until the socket has stayed full for a while: what is on its way to the peer makes room once more.
+async fn fill(world: &mut impl World, socket: Slot) -> Outcome {
+    loop {
+        let send = Call::Send {
+            socket,
+            data: vec![0; 4096],
+            flags: libc::MSG_DONTWAIT,
+        };
+        match world.call(send, &[]).await {
+            Ok(_) => continue,
+            Err(Failure::Errno(name)) if name == "EAGAIN" => {}
+            Err(other) => return Err(other),
+        }
+        let poll = Call::Poll {
+            entries: vec![(socket, libc::POLLOUT)],
+            timeout: Some(Duration::from_millis(20)),
+        };
+        if world.call(poll, &[]).await? == Value::Ready(Vec::new()) {
+            return Ok(Value::Done);
+        }
+    }
+}
+
+/// Receives zeros until `last` has come, or the end.
+async fn drain(world: &mut impl World, socket: Slot, last: &[u8]) -> Outcome {
+    let mut rest = Vec::new();
+    loop {
+        let receive = Call::Recv {
+            socket,
+            length: 65_536,
+            flags: 0,
+        };
+        let Value::Received(messages) = world.call(receive, &[]).await? else {
+            return Err(Failure::Other("a receive did not receive".to_owned()));
+        };
+        let Some(message) = messages.first() else {
+            return Err(Failure::Other("a receive received nothing".to_owned()));
+        };
+        rest.extend(message.data.iter().filter(|byte| **byte != 0));
+        if message.end_of_stream || (!last.is_empty() && rest == last) {
+            break;
+        }
+    }
+    match rest == last {
+        true => Ok(Value::Done),
+        false => Err(Failure::Other(format!("received {:?}", String::from_utf8_lossy(&rest)))),
+    }
 }
 
 /// Why this machine cannot run a case of this need.

@@ -59,6 +59,10 @@ pub(crate) enum Action {
     Waits(usize),
     /// The end of the call of that step.
     Finish(usize),
+    /// Sends zeros until nothing more fits.
+    Fill(Slot),
+    /// Receives zeros until this follows; if it is empty, until the end.
+    Drain(Slot, Vec<u8>),
 }
 
 /// What the oracle must answer.
@@ -159,6 +163,16 @@ impl Script {
         step.expected = start.expected;
         step.makes = start.makes;
         step.gives = start.gives;
+    }
+
+    /// Sends zeros until nothing more fits. How many that are depends on timers, so it is no outcome.
+    pub(crate) fn fill(&mut self, socket: Slot) {
+        self.push(Action::Fill(socket));
+    }
+
+    /// Receives the zeros of [`Script::fill`] and what follows them: `last`, or the end if that is empty.
+    pub(crate) fn drain(&mut self, socket: Slot, last: &str) {
+        self.push(Action::Drain(socket, last.as_bytes().to_vec()));
     }
 
     // The calls.

@@ -15,7 +15,6 @@ pub(crate) mod multicast;
 pub(crate) mod other;
 pub(crate) mod poll;
 pub(crate) mod rights;
-pub(crate) mod sharing;
 pub(crate) mod shutdown;
 pub(crate) mod stream;
 pub(crate) mod truncation;
