@@ -4,6 +4,7 @@ mod demo;
 mod errors;
 mod forms;
 mod options;
+mod readme;
 mod shell;
 mod tcp;
 mod udp;

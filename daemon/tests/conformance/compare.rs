@@ -1,0 +1,228 @@
+//! Runs sequences in both worlds and compares what came of each step.
+
+use std::{fmt::Write as _, time::Duration};
+
+use farsock_client::Client;
+
+use crate::{
+    call::{Call, Kind, Slot},
+    direct::{self, Direct},
+    outcome::{Failure, Outcome, Value, text},
+    remote::Remote,
+    script::{Action, Case, Expected, Need, Script, Theme},
+    world::{Place, World},
+};
+
+/// Runs every case of a theme; panics with the transcripts of those that differ.
+pub(crate) fn check(theme: &Theme) {
+    let runtime = runtime();
+    let failures: Vec<String> = runtime.block_on(async {
+        let daemon = farsock_daemon::embedded();
+        let client = connect(&daemon).await;
+        let mut failures = Vec::new();
+        for case in &theme.cases {
+            if let Some(reason) = case.needs.and_then(missing) {
+                eprintln!("skipped: {}: {reason}", case.name);
+                continue;
+            }
+            if let Err(report) = compare(&client, &case.script).await {
+                failures.push(format!("{}\n{report}", case.name));
+            }
+        }
+        let left = client.sockets().await.expect("the daemon answers");
+        if failures.is_empty() && !left.is_empty() {
+            failures.push(format!("sockets are left in the daemon: {left:?}"));
+        }
+        daemon.shutdown().await;
+        failures
+    });
+    assert!(
+        failures.is_empty(),
+        "{} of {} cases differ\n\n{}",
+        failures.len(),
+        theme.cases.len(),
+        failures.join("\n")
+    );
+}
+
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime can be made")
+}
+
+pub(crate) async fn connect(daemon: &farsock_daemon::Embedded) -> Client {
+    Client::connect_with(daemon.connector())
+        .await
+        .expect("the daemon in this process can be reached")
+}
+
+/// Runs the sequence in both worlds, one after the other; tells where they differ, or where the oracle's world is not what the
+/// case says.
+pub(crate) async fn compare(client: &Client, script: &Script) -> Result<(), String> {
+    let expected = run(&mut Direct::new(Place::new()), script).await;
+    let actual = run(&mut Remote::new(client.clone(), Place::new()), script).await;
+
+    let mut report = String::new();
+    let mut wrong = false;
+    for (index, step) in script.steps.iter().enumerate() {
+        let (Some(expected), Some(actual)) = (expected.get(index), actual.get(index)) else {
+            break;
+        };
+        let line = match &step.action {
+            Action::Call(call) => format!("{call:?}"),
+            Action::Start(call) => format!("begin {call:?}"),
+            Action::Waits(begun) => format!("{begun} waits"),
+            Action::Finish(begun) => format!("end of {begun}"),
+            other => format!("{other:?}"),
+        };
+        let mut line = shortened(line);
+        let _ = write!(line, " = {}", text(expected));
+        let as_said = match (&step.expected, expected) {
+            (Expected::Anything, Ok(_) | Err(Failure::Errno(_)))
+            | (Expected::Success, Ok(_)) => true,
+            (Expected::Errno(name), Err(Failure::Errno(actual))) => name == actual,
+            _ => false,
+        } && step
+            .gives
+            .as_ref()
+            .is_none_or(|given| text(expected).contains(given));
+        if !as_said {
+            wrong = true;
+            let given = step.gives.as_deref().unwrap_or_default();
+            let _ = write!(line, "\n      but the case says {:?} {given}", step.expected);
+        }
+        if expected != actual {
+            wrong = true;
+            let _ = write!(line, "\n      but the daemon: {}", text(actual));
+        }
+        let _ = writeln!(report, "  {index:2} {line}");
+        if wrong {
+            break;
+        }
+    }
+    if wrong { Err(report) } else { Ok(()) }
+}
+
+/// Runs the sequence up to its first answer that no kernel gives.
+async fn run(world: &mut impl World, script: &Script) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    for (index, step) in script.steps.iter().enumerate() {
+        let outcome = match &step.action {
+            Action::Call(call) => world.call(call.clone(), &step.makes).await,
+            Action::Start(call) => {
+                let started = world.start(index, call.clone()).await;
+                started.map(|()| Value::Done)
+            }
+            Action::Waits(begun) => {
+                let Action::Start(call) = &script.steps[*begun].action else {
+                    panic!("step {begun} begins nothing");
+                };
+                match world.waits(*begun, call).await {
+                    Ok(()) => Ok(Value::Done),
+                    Err(why) => Err(Failure::Other(why)),
+                }
+            }
+            Action::Finish(begun) => world.finish(*begun, &step.makes).await,
+            Action::Fill(socket) => fill(world, *socket).await,
+            Action::Drain(socket, last) => drain(world, *socket, last).await,
+        };
+        let ended = matches!(outcome, Err(Failure::Other(_)));
+        outcomes.push(outcome);
+        if ended {
+            break;
+        }
+    }
+    world.end().await;
+    outcomes
+}
+
+/// Sends zeros until the socket has stayed full for a while: what is on its way to the peer makes room once more.
+async fn fill(world: &mut impl World, socket: Slot) -> Outcome {
+    loop {
+        let send = Call::Send {
+            socket,
+            data: vec![0; 4096],
+            flags: libc::MSG_DONTWAIT,
+        };
+        match world.call(send, &[]).await {
+            Ok(_) => continue,
+            Err(Failure::Errno(name)) if name == "EAGAIN" => {}
+            Err(other) => return Err(other),
+        }
+        let poll = Call::Poll {
+            entries: vec![(socket, libc::POLLOUT)],
+            timeout: Some(Duration::from_millis(20)),
+        };
+        if world.call(poll, &[]).await? == Value::Ready(Vec::new()) {
+            return Ok(Value::Done);
+        }
+    }
+}
+
+/// Receives zeros until `last` has come, or the end.
+async fn drain(world: &mut impl World, socket: Slot, last: &[u8]) -> Outcome {
+    let mut rest = Vec::new();
+    loop {
+        let receive = Call::Recv {
+            socket,
+            length: 65_536,
+            flags: 0,
+        };
+        let Value::Received(messages) = world.call(receive, &[]).await? else {
+            return Err(Failure::Other("a receive did not receive".to_owned()));
+        };
+        let Some(message) = messages.first() else {
+            return Err(Failure::Other("a receive received nothing".to_owned()));
+        };
+        rest.extend(message.data.iter().filter(|byte| **byte != 0));
+        if message.end_of_stream || (!last.is_empty() && rest == last) {
+            break;
+        }
+    }
+    match rest == last {
+        true => Ok(Value::Done),
+        false => Err(Failure::Other(format!("received {:?}", String::from_utf8_lossy(&rest)))),
+    }
+}
+
+/// Why this machine cannot run a case of this need.
+pub(crate) fn missing(need: Need) -> Option<String> {
+    let root = direct::user_and_group().0 == 0;
+    match need {
+        Need::Root => (!root).then(|| "needs root".to_owned()),
+        Need::NoRoot => root.then(|| "root may do this".to_owned()),
+        Need::Kind(kind) => {
+            let Kind {
+                domain,
+                kind,
+                protocol,
+                ..
+            } = kind;
+            let exists = direct::creates(domain, kind, protocol);
+            (!exists).then(|| format!("no socket of {domain}, {kind}, {protocol} here"))
+        }
+        Need::Ipv6 => std::net::UdpSocket::bind("[::1]:0")
+            .err()
+            .map(|error| format!("no IPv6 loopback: {error}")),
+        Need::FastOpen(bit) => {
+            let setting = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_fastopen");
+            let bits: u32 = setting
+                .ok()
+                .and_then(|text| text.trim().parse().ok())
+                .unwrap_or_default();
+            (bits & bit == 0).then(|| format!("net.ipv4.tcp_fastopen is {bits}"))
+        }
+    }
+}
+
+fn shortened(mut line: String) -> String {
+    const LENGTH: usize = 200;
+    if let Some((end, _)) = line.char_indices().nth(LENGTH) {
+        line.truncate(end);
+        line.push('…');
+    }
+    line
+}

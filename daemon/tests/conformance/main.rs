@@ -1,0 +1,50 @@
+//! Conformance: the kernel is the oracle. Each sequence of calls runs once directly and once through the daemon, and every answer must
+//! be the same: results, errno, bytes, flags, addresses, what options read back.
+//!
+//! A case is a name and a sequence ([`script`]); a [`world`] makes its calls, by libc ([`direct`]) or by a client of an embedded daemon
+//! ([`remote`]); [`compare`] holds the two against each other.
+
+mod call;
+mod cases;
+mod compare;
+mod control_text;
+mod direct;
+mod kinds;
+mod outcome;
+mod remote;
+mod script;
+mod world;
+
+use std::collections::HashSet;
+
+/// A test for each theme, and the list of them all.
+macro_rules! themes {
+    ($($theme:ident)*) => {
+        $(#[test]
+        fn $theme() {
+            compare::check(&cases::$theme::theme());
+        })*
+
+        fn all() -> Vec<script::Theme> {
+            vec![$(cases::$theme::theme()),*]
+        }
+    };
+}
+
+themes! {
+    accept addresses bind close connect control create datagram error_queue limits many multicast other poll rights shutdown
+    stream truncation urgent
+}
+
+#[test]
+fn there_are_at_least_200_cases_and_each_has_a_name_of_its_own() {
+    let themes = all();
+    let names: Vec<&str> = themes
+        .iter()
+        .flat_map(|theme| &theme.cases)
+        .map(|case| case.name.as_str())
+        .collect();
+    assert!(names.len() >= 200, "{} cases", names.len());
+    let distinct: HashSet<&str> = names.iter().copied().collect();
+    assert_eq!(distinct.len(), names.len(), "a name is used twice");
+}
