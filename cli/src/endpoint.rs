@@ -43,9 +43,10 @@ impl Endpoint {
 
     /// Connects. `timeout` is how long each call may take, at least [`LEAST_TIMEOUT`], on top of what it is to wait.
     ///
-    /// A single command's handles are the numbers its user typed: keeping to the instance that is found would gain nothing.
+    /// Without a session, since the handles must outlive this process. A single command's handles are the numbers its user typed:
+    /// keeping to the instance that is found would gain nothing.
     pub(crate) async fn connect(&self, timeout: Option<Duration>) -> Result<Connection, Failure> {
-        let mut builder = Client::builder().pin_instance(false);
+        let mut builder = Client::builder().unary(true).pin_instance(false);
         if let Some(timeout) = timeout {
             builder = builder.timeout(timeout.max(LEAST_TIMEOUT));
         }

@@ -10,7 +10,7 @@ use tonic::{
 };
 
 use crate::{
-    Client, Error, Result,
+    Client, Error, Result, SessionOptions,
     client::Transport,
     target::{self, Target},
 };
@@ -37,6 +37,18 @@ pub struct Builder {
     connect_timeout: Duration,
     max_response_bytes: usize,
     instance: Instance,
+    session: SessionChoice,
+}
+
+/// How calls on sockets are made.
+#[derive(Clone, Debug)]
+enum SessionChoice {
+    /// On the stream of a session of the client's own.
+    Own(SessionOptions),
+    /// As unary RPCs.
+    None,
+    /// As unary RPCs in the session of this id.
+    Joined(String),
 }
 
 /// Which daemon instance the calls are meant for.
@@ -57,6 +69,7 @@ impl Default for Builder {
             connect_timeout: Duration::from_secs(10),
             max_response_bytes: 64 << 20,
             instance: Instance::Found,
+            session: SessionChoice::Own(SessionOptions::default()),
         }
     }
 }
@@ -73,6 +86,37 @@ impl Builder {
         self
     }
 
+    /// What the client's session shall be; default: [`SessionOptions::default`].
+    #[must_use]
+    pub fn session(mut self, options: SessionOptions) -> Self {
+        self.session = SessionChoice::Own(options);
+        self
+    }
+
+    /// Whether the client makes each call as a unary RPC, without a session; default: no.
+    ///
+    /// Sockets live until they are closed then, and not as long as the client: for programs that make
+    /// a few calls and leave handles behind, whose numbers another program takes up. What a session's
+    /// stream gives is not there: calls that survive the connection, pipelines
+    /// ([`Pipeline`](crate::Pipeline)), and [`Operation`](crate::Operation).
+    #[must_use]
+    pub fn unary(mut self, unary: bool) -> Self {
+        self.session = match self.session {
+            session @ SessionChoice::Own(_) if !unary => session,
+            _ if unary => SessionChoice::None,
+            _ => SessionChoice::Own(SessionOptions::default()),
+        };
+        self
+    }
+
+    /// Makes each call as a unary RPC in the session of this id, which another client opened, and
+    /// which lives as long as that one renews it: every call does so too.
+    #[must_use]
+    pub fn join_session(mut self, id: impl Into<String>) -> Self {
+        self.session = SessionChoice::Joined(id.into());
+        self
+    }
+
     /// How long connecting may take, each time; default: 10 s.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
@@ -81,7 +125,8 @@ impl Builder {
     }
 
     /// The largest answer in bytes that the client takes memory for; default: 64 MiB. Should be
-    /// above the daemon's [`Limits::max_payload_bytes`](crate::Limits).
+    /// above the daemon's [`Limits::max_payload_bytes`](crate::Limits): a session's stream ends with
+    /// an answer that is larger, and the session's calls with it.
     #[must_use]
     pub fn max_response_bytes(mut self, bytes: usize) -> Self {
         self.max_response_bytes = bytes;
@@ -95,7 +140,8 @@ impl Builder {
     /// [`Reason::InstanceChanged`](crate::Reason::InstanceChanged). The id is asked for by one call
     /// at connecting, rather than later: a restart in between would go unnoticed. A program that
     /// makes a single call, with a handle number it was given, gains nothing from it and can save
-    /// that call; see also [`instance`](Self::instance).
+    /// that call; see also [`instance`](Self::instance). A client with a session asks for nothing:
+    /// another instance does not know the session.
     #[must_use]
     pub fn pin_instance(mut self, pin: bool) -> Self {
         self.instance = if pin { Instance::Found } else { Instance::Any };
@@ -181,26 +227,51 @@ impl Builder {
         let transport = Transport {
             channel,
             timeout: self.timeout,
+            connect_timeout: self.connect_timeout,
             max_response_bytes: self.max_response_bytes,
         };
-        let runtime = tokio::runtime::Handle::current();
-
-        let id = match self.instance {
-            Instance::Any => return Ok(Client::new(transport, None, runtime)),
-            Instance::Known(id) => id,
-            Instance::Found => {
-                let client = Client::new(transport.clone(), None, runtime.clone());
-                tokio::time::timeout(self.connect_timeout, client.instance_id())
-                    .await
-                    .map_err(|elapsed| Error::unreachable_at(name, &elapsed))??
-            }
-        };
-        let id: MetadataValue<Ascii> = id.parse().map_err(|_| {
-            Error::invalid_request(farsock_proto::Violation::new(
-                "instance",
-                "an instance id is 32 hexadecimal digits",
-            ))
-        })?;
-        Ok(Client::new(transport, Some(id), runtime))
+        let within = self.connect_timeout;
+        tokio::time::timeout(within, self.settle(transport))
+            .await
+            .map_err(|elapsed| Error::unreachable_at(name, &elapsed))?
     }
+
+    /// Settles the instance and the session.
+    async fn settle(self, transport: Transport) -> Result<Client> {
+        let known = match &self.instance {
+            Instance::Known(id) => Some(metadata("instance", id)?),
+            Instance::Found | Instance::Any => None,
+        };
+        match self.session {
+            SessionChoice::Own(options) => {
+                let client = Client::new(transport, known, None);
+                Ok(client.open_session(options).await?.into_client())
+            }
+            SessionChoice::Joined(id) => {
+                let joined = metadata("session_id", &id)?;
+                Ok(Client::new(transport, known, Some(joined)))
+            }
+            SessionChoice::None => match self.instance {
+                Instance::Found => {
+                    let client = Client::new(transport.clone(), None, None);
+                    let id = client.instance_id().await?;
+                    Ok(Client::new(
+                        transport,
+                        Some(metadata("instance", &id)?),
+                        None,
+                    ))
+                }
+                Instance::Any | Instance::Known(_) => Ok(Client::new(transport, known, None)),
+            },
+        }
+    }
+}
+
+fn metadata(field: &str, id: &str) -> Result<MetadataValue<Ascii>> {
+    id.parse().map_err(|_| {
+        Error::invalid_request(farsock_proto::Violation::new(
+            field,
+            "an id is 32 hexadecimal digits",
+        ))
+    })
 }

@@ -1,25 +1,34 @@
 //! How every call reaches the daemon: one place for deadlines, metadata and errors.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tonic::{client::Grpc, codegen::http::uri::PathAndQuery};
+use farsock_proto::{
+    Violation,
+    reason::{INSTANCE_METADATA, SESSION_METADATA},
+    v1::{self, operation::Request, operation_result::Outcome},
+};
+use tonic::{Status, client::Grpc, codegen::http::uri::PathAndQuery};
 use tonic_prost::ProstCodec;
 
-use farsock_proto::{Violation, reason::INSTANCE_METADATA};
-
-use crate::{Client, Error, Result};
+use crate::{
+    Client, Error, Result,
+    scope::Scope,
+    stream::{self, Ended, Lane, Offer, Stream},
+};
 
 /// A request message: which RPC it belongs to, and what an error tells of it.
 ///
-/// Calls are unary RPCs today. What else can carry a request has this one trait to extend, and no
-/// verb to touch.
-pub(crate) trait Rpc: prost::Message + 'static {
+/// A client with a session sends those that are operations on its stream, and all others as unary
+/// RPCs; a client without sends all of them as unary RPCs.
+pub(crate) trait Rpc: prost::Message + Sized + 'static {
     /// The RPC's answer.
     type Response: prost::Message + Default + 'static;
     /// The RPC's path.
     const PATH: &'static str;
     /// The system call's name, for errors.
     const VERB: &'static str;
+    /// How a session's stream carries it; none for what is no operation on sockets.
+    const CARRIED: Option<Carried<Self>> = None;
 
     /// The handle that the call is made on.
     fn handle(&self) -> Option<u64> {
@@ -31,6 +40,28 @@ pub(crate) trait Rpc: prost::Message + 'static {
         None
     }
 }
+
+/// How a request is carried by a session's stream.
+pub(crate) struct Carried<R: Rpc> {
+    /// The request as an operation.
+    pub(crate) wrap: fn(R) -> Request,
+    /// The answer, if the operation's outcome is one.
+    pub(crate) unwrap: fn(Outcome) -> Option<R::Response>,
+}
+
+/// The member of `Operation` and `OperationResult` that carries a request and its answer.
+macro_rules! carried {
+    ($member:ident) => {
+        Some(crate::call::Carried {
+            wrap: farsock_proto::v1::operation::Request::$member,
+            unwrap: |outcome| match outcome {
+                farsock_proto::v1::operation_result::Outcome::$member(response) => Some(response),
+                _ => None,
+            },
+        })
+    };
+}
+pub(crate) use carried;
 
 /// What was tried: the start of every error's text.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +93,34 @@ impl Client {
 
     /// Makes one call.
     pub(crate) async fn call<R: Rpc>(&self, request: R) -> Result<R::Response> {
+        match (self.stream(), R::CARRIED) {
+            (Some(stream), Some(carried)) => self.operate(stream, &carried, request).await,
+            _ => self.unary(request).await,
+        }
+    }
+
+    async fn operate<R: Rpc>(
+        &self,
+        stream: &Stream,
+        carried: &Carried<R>,
+        request: R,
+    ) -> Result<R::Response> {
+        let tried = Tried::of(&request);
+        let deadline = deadline(self.transport().timeout, request.wait());
+        let operation = run(stream, tried, (carried.wrap)(request));
+        let outcome = match deadline {
+            None => operation.await?,
+            // Past it the operation is dropped, and so cancelled.
+            Some(deadline) => tokio::time::timeout(deadline, operation)
+                .await
+                .map_err(|_| Error::from_status(tried, &Status::deadline_exceeded("")))??,
+        };
+        (carried.unwrap)(outcome).ok_or_else(|| {
+            Error::invalid_response(tried, Violation::new("result", "is another call's"))
+        })
+    }
+
+    async fn unary<R: Rpc>(&self, request: R) -> Result<R::Response> {
         let tried = Tried::of(&request);
         let transport = self.transport();
 
@@ -73,6 +132,11 @@ impl Client {
             outgoing
                 .metadata_mut()
                 .insert(INSTANCE_METADATA, instance.clone());
+        }
+        if let Some(session) = self.joined() {
+            outgoing
+                .metadata_mut()
+                .insert(SESSION_METADATA, session.clone());
         }
 
         let mut grpc = Grpc::new(transport.channel.clone())
@@ -88,6 +152,70 @@ impl Client {
         .await
         .map(tonic::Response::into_inner)
         .map_err(|status| Error::from_status(tried, &status))
+    }
+}
+
+/// Carries out an operation on a session's stream.
+async fn run(stream: &Stream, tried: Tried, request: Request) -> Result<Outcome> {
+    if let Some(lane) = stream::lane_of(&request)
+        && let Some(outcome) = left_behind(stream, lane, &request).await?
+    {
+        return Ok(outcome);
+    }
+    let scope = Scope::current();
+    let extras = scope.as_deref().map(Scope::extras).unwrap_or_default();
+    let pending = stream.ask(request, extras);
+    if let Some(scope) = &scope {
+        scope.started(pending.id());
+    }
+    outcome_of(tried, pending.await, scope)
+}
+
+/// What an earlier caller, who stopped waiting, left behind for such a request.
+async fn left_behind(stream: &Stream, lane: Lane, request: &Request) -> Result<Option<Outcome>> {
+    let mut want = stream::want_of(request);
+    loop {
+        let offer = stream.left_behind(lane, want).await;
+        match (offer, &mut want) {
+            (Offer::Item(item), _) => return Ok(stream::outcome_of(request, item)),
+            (Offer::NeedsKind, Some(want)) => want.kind = Some(kind(stream, lane).await?),
+            _ => return Ok(None),
+        }
+    }
+}
+
+/// Whether the lane's socket keeps the rest of what is received in part.
+async fn kind(stream: &Stream, lane: Lane) -> Result<stream::Kind> {
+    let request = v1::GetSocketRequest {
+        handle: lane.handle(),
+    };
+    let tried = Tried::of(&request);
+    let asked = stream.ask(Request::GetSocket(request), stream::Extras::default());
+    match outcome_of(tried, asked.await, None)? {
+        Outcome::GetSocket(v1::GetSocketResponse {
+            socket: Some(socket),
+        }) => Ok(stream::kind_of(&socket)),
+        _ => Err(Error::invalid_response(
+            tried,
+            Violation::new("socket", "absent"),
+        )),
+    }
+}
+
+/// The outcome of an operation that has ended, if it is no error.
+pub(crate) fn outcome_of(tried: Tried, ended: Ended, scope: Option<Arc<Scope>>) -> Result<Outcome> {
+    match ended {
+        Ended::Result { outcome, timing } => {
+            if let (Some(scope), Some(timing)) = (scope, timing) {
+                scope.ended(timing);
+            }
+            match outcome {
+                Outcome::Error(error) => Err(Error::from_status(tried, &stream::status_of(error))),
+                outcome => Ok(outcome),
+            }
+        }
+        Ended::Refused(error) => Err(Error::from_status(tried, &stream::status_of(error))),
+        Ended::Lost(status) => Err(Error::from_status(tried, &status)),
     }
 }
 
@@ -142,7 +270,11 @@ mod tests {
             GetHostRequest,
             ListInterfacesRequest,
             ResolveRequest,
-            GetClockRequest
+            GetClockRequest,
+            OpenSessionRequest,
+            RenewSessionRequest,
+            CloseSessionRequest,
+            ListSessionsRequest
         ]
         .map(|(path, request)| (path.to_owned(), format!(".farsock.v1.{request}")));
         paths.sort();
@@ -152,7 +284,8 @@ mod tests {
         let mut methods = Vec::new();
         for file in descriptors.file {
             for service in &file.service {
-                for method in &service.method {
+                // What streams is no call.
+                for method in service.method.iter().filter(|m| !m.client_streaming()) {
                     let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
                     methods.push((path, method.input_type().to_owned()));
                 }

@@ -8,14 +8,36 @@ use tonic::{
     transport::Channel,
 };
 
-use crate::{Builder, Result};
+use crate::{Builder, Result, stream::Stream};
 
-/// One connection to a daemon. Clones share it, and cost an [`Arc`]'s clone.
+/// One connection to a daemon, and a session on it. Clones share both, and cost an [`Arc`]'s clone.
 ///
-/// When the connection breaks, calls in flight end as
+/// # Its session
+///
+/// Calls on sockets are operations on the stream of a session, which connecting opens: one round trip
+/// for the session, none for the stream, and one task on the runtime. They do not hold each other up,
+/// and survive the connection: when it breaks, the client connects again by itself, resends what was
+/// not answered under the same ids, and each call happens once. If the daemon cannot be reached until
+/// the session's lease is over, or does not know the session any more (it was restarted), every call
+/// ends as [`Reason::SessionExpired`](crate::Reason::SessionExpired), and the client is of no more
+/// use.
+///
+/// The session's sockets live as long as the session: it is closed when the last clone of the client
+/// is dropped, soon after and best effort, and by its lease (30 s) if this process dies. Sockets that
+/// shall outlive the client need [`Builder::unary`].
+///
+/// More calls than the daemon takes at once wait for room, in order. A close may overtake them: it
+/// makes room.
+///
+/// # Without a session
+///
+/// Calls of a client without one ([`Builder::unary`]), and calls that are not on sockets, are RPCs of
+/// their own: when the connection breaks, those in flight end as
 /// [`ErrorKind::Unreachable`](crate::ErrorKind::Unreachable) and the next call connects again. No
-/// call is made twice. Handles outlive the connection, though not the daemon: by default a client
-/// keeps to the daemon instance that it found first ([`Builder::pin_instance`]).
+/// call is made twice. Handles outlive the connection, though not the daemon: by default such a
+/// client keeps to the daemon instance that it found first ([`Builder::pin_instance`]).
+///
+/// # Its runtime
 ///
 /// Belongs to the tokio runtime that it was connected on, and must not outlive it.
 #[derive(Clone)]
@@ -25,8 +47,12 @@ pub struct Client {
 
 struct Inner {
     transport: Transport,
-    /// What `farsock-instance` says in each call's metadata.
+    /// What `farsock-instance` says in each unary call's metadata.
     instance: Option<MetadataValue<Ascii>>,
+    /// What `farsock-session` says in each unary call's metadata.
+    joined: Option<MetadataValue<Ascii>>,
+    /// The session whose stream carries the operations.
+    stream: Option<Stream>,
     /// Where sockets that are dropped are closed: the runtime that drives `transport`.
     runtime: tokio::runtime::Handle,
 }
@@ -36,6 +62,7 @@ struct Inner {
 pub(crate) struct Transport {
     pub(crate) channel: Channel,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) connect_timeout: Duration,
     pub(crate) max_response_bytes: usize,
 }
 
@@ -47,7 +74,8 @@ impl Client {
     ///
     /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if `address` is not one, and
     /// [`Unreachable`](crate::ErrorKind::Unreachable) if no daemon answers there: what is wrong
-    /// with the connection is told here, not by the first call.
+    /// with the connection is told here, not by the first call. Those of
+    /// [`open_session`](Self::open_session) as well.
     pub async fn connect(address: &str) -> Result<Self> {
         Self::builder().connect(address).await
     }
@@ -73,18 +101,42 @@ impl Client {
         Builder::default()
     }
 
+    /// A client without a session.
     pub(crate) fn new(
         transport: Transport,
         instance: Option<MetadataValue<Ascii>>,
-        runtime: tokio::runtime::Handle,
+        joined: Option<MetadataValue<Ascii>>,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 transport,
                 instance,
-                runtime,
+                joined,
+                stream: None,
+                runtime: tokio::runtime::Handle::current(),
             }),
         }
+    }
+
+    /// A client on the same connection whose calls are operations of a session.
+    pub(crate) fn with_stream(&self, stream: Stream) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                transport: self.inner.transport.clone(),
+                instance: self.inner.instance.clone(),
+                joined: None,
+                stream: Some(stream),
+                runtime: self.inner.runtime.clone(),
+            }),
+        }
+    }
+
+    pub(crate) fn stream(&self) -> Option<&Stream> {
+        self.inner.stream.as_ref()
+    }
+
+    pub(crate) fn joined(&self) -> Option<&MetadataValue<Ascii>> {
+        self.inner.joined.as_ref()
     }
 
     pub(crate) fn transport(&self) -> &Transport {
@@ -104,6 +156,7 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("instance", &self.inner.instance)
+            .field("session", &self.session_id())
             .field("timeout", &self.inner.transport.timeout)
             .finish_non_exhaustive()
     }

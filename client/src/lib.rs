@@ -57,9 +57,15 @@ mod convert;
 mod errno;
 mod error;
 mod host;
+mod net;
+mod operation;
+mod pipeline;
 mod poll;
+mod scope;
+mod session;
 mod socket;
 mod status;
+mod stream;
 mod target;
 
 pub use bytes::Bytes;
@@ -86,7 +92,17 @@ pub use crate::{
         interfaces::{Interface, InterfaceAddress},
         resolve::{Resolution, ResolveOptions, ResolvedAddress},
     },
+    net::{
+        tcp_listener::TcpListener, tcp_stream::TcpStream, udp_socket::UdpSocket,
+        unix_datagram::UnixDatagram, unix_listener::UnixListener, unix_stream::UnixStream,
+    },
+    operation::{Operation, Timing},
+    pipeline::Pipeline,
     poll::{AsHandle, PollEvents, PollReady},
+    session::{
+        list::SessionInfo,
+        open::{OnExpiry, Session, SessionOptions},
+    },
     socket::{
         RemoteSocket,
         accept::AcceptOptions,

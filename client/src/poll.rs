@@ -6,7 +6,7 @@ use farsock_proto::v1;
 
 use crate::{
     Client, Error, RemoteSocket, Result,
-    call::{Rpc, Tried},
+    call::{Carried, Rpc, Tried, carried},
     convert,
 };
 
@@ -14,6 +14,7 @@ impl Rpc for v1::PollRequest {
     type Response = v1::PollResponse;
     const PATH: &'static str = "/farsock.v1.SocketService/Poll";
     const VERB: &'static str = "poll";
+    const CARRIED: Option<Carried<Self>> = carried!(Poll);
 
     fn wait(&self) -> Option<&prost_types::Duration> {
         self.timeout.as_ref()

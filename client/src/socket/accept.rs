@@ -4,12 +4,17 @@ use std::time::Duration;
 
 use farsock_proto::v1;
 
-use crate::{Address, RemoteSocket, Result, call::Rpc, convert};
+use crate::{
+    Address, RemoteSocket, Result,
+    call::{Carried, Rpc, carried},
+    convert,
+};
 
 impl Rpc for v1::AcceptRequest {
     type Response = v1::AcceptResponse;
     const PATH: &'static str = "/farsock.v1.SocketService/Accept";
     const VERB: &'static str = "accept";
+    const CARRIED: Option<Carried<Self>> = carried!(Accept);
 
     fn handle(&self) -> Option<u64> {
         Some(self.handle)

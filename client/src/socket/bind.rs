@@ -2,12 +2,16 @@
 
 use farsock_proto::v1;
 
-use crate::{Address, RemoteSocket, Result, call::Rpc};
+use crate::{
+    Address, RemoteSocket, Result,
+    call::{Carried, Rpc, carried},
+};
 
 impl Rpc for v1::BindRequest {
     type Response = v1::BindResponse;
     const PATH: &'static str = "/farsock.v1.SocketService/Bind";
     const VERB: &'static str = "bind";
+    const CARRIED: Option<Carried<Self>> = carried!(Bind);
 
     fn handle(&self) -> Option<u64> {
         Some(self.handle)

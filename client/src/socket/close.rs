@@ -2,12 +2,16 @@
 
 use farsock_proto::v1;
 
-use crate::{Client, ErrorKind, RemoteSocket, Result, call::Rpc};
+use crate::{
+    Client, ErrorKind, RemoteSocket, Result,
+    call::{Carried, Rpc, carried},
+};
 
 impl Rpc for v1::CloseRequest {
     type Response = v1::CloseResponse;
     const PATH: &'static str = "/farsock.v1.SocketService/Close";
     const VERB: &'static str = "close";
+    const CARRIED: Option<Carried<Self>> = carried!(Close);
 
     fn handle(&self) -> Option<u64> {
         Some(self.handle)
@@ -53,9 +57,15 @@ impl RemoteSocket {
     }
 }
 
-/// Closes a handle by a task of its own. The task's owner is the client's runtime; it ends with the
-/// call. Should the runtime end first, the socket stays open, as it would if this process had died.
+/// Closes a handle that nobody holds any more.
+///
+/// On the stream of a session it is one more message. Without one it takes a task of its own, which
+/// the client's runtime owns and which ends with the call. Should the runtime end first, the socket
+/// stays open, as it would if this process had died.
 pub(super) fn close_unwatched(client: &Client, handle: u64) {
+    if let Some(stream) = client.stream() {
+        return stream.close_unwatched(handle);
+    }
     let runtime = client.runtime().clone();
     let client = client.clone();
     runtime.spawn(async move {

@@ -4,12 +4,17 @@ use std::time::Duration;
 
 use farsock_proto::v1;
 
-use crate::{Address, RemoteSocket, Result, call::Rpc, convert};
+use crate::{
+    Address, RemoteSocket, Result,
+    call::{Carried, Rpc, carried},
+    convert,
+};
 
 impl Rpc for v1::ConnectRequest {
     type Response = v1::ConnectResponse;
     const PATH: &'static str = "/farsock.v1.SocketService/Connect";
     const VERB: &'static str = "connect";
+    const CARRIED: Option<Carried<Self>> = carried!(Connect);
 
     fn handle(&self) -> Option<u64> {
         Some(self.handle)

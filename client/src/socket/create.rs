@@ -7,7 +7,8 @@ use farsock_proto::v1::{
 };
 
 use crate::{
-    Client, Domain, OptionName, OptionValue, Protocol, RemoteSocket, Result, SocketType, call::Rpc,
+    Client, Domain, OptionName, OptionValue, Protocol, RemoteSocket, Result, SocketType,
+    call::{Carried, Rpc, carried},
     convert::Choice,
 };
 
@@ -15,6 +16,7 @@ impl Rpc for v1::CreateSocketRequest {
     type Response = v1::CreateSocketResponse;
     const PATH: &'static str = "/farsock.v1.SocketService/CreateSocket";
     const VERB: &'static str = "socket";
+    const CARRIED: Option<Carried<Self>> = carried!(CreateSocket);
 }
 
 /// What a new socket shall have from the start.
@@ -79,35 +81,7 @@ impl Client {
         protocol: Protocol,
         options: SocketOptions,
     ) -> Result<RemoteSocket> {
-        let request = v1::CreateSocketRequest {
-            new_handle: 0,
-            domain_choice: Some(match domain.into() {
-                Choice::Name(name) => DomainChoice::Domain(name),
-                Choice::Number(number) => DomainChoice::RawDomain(number),
-            }),
-            type_choice: Some(match kind.into() {
-                Choice::Name(name) => TypeChoice::Type(name),
-                Choice::Number(number) => TypeChoice::RawType(number),
-            }),
-            protocol_choice: Some(match protocol.into() {
-                Choice::Name(name) => ProtocolChoice::Protocol(name),
-                Choice::Number(number) => ProtocolChoice::RawProtocol(number),
-            }),
-            nonblocking: options.nonblocking,
-            options: options
-                .options
-                .into_iter()
-                .map(|(name, value)| v1::OptionSetting {
-                    name: Some(match name {
-                        OptionName::Named(option) => Name::Option(option.into()),
-                        OptionName::Raw { level, number } => {
-                            Name::RawOption(v1::RawOption { level, number })
-                        }
-                    }),
-                    value: Some(value.into()),
-                })
-                .collect(),
-        };
+        let request = create_request(domain, kind, protocol, options);
         let response = self.call(request).await?;
         Ok(RemoteSocket::owned(self.clone(), response.handle))
     }
@@ -130,5 +104,44 @@ impl Client {
     pub async fn udp_socket(&self) -> Result<RemoteSocket> {
         self.socket(Domain::Inet, SocketType::Dgram, Protocol::Udp)
             .await
+    }
+}
+
+/// The request for a socket, whose handle the daemon chooses.
+pub(crate) fn create_request(
+    domain: Domain,
+    kind: SocketType,
+    protocol: Protocol,
+    options: SocketOptions,
+) -> v1::CreateSocketRequest {
+    v1::CreateSocketRequest {
+        domain_choice: Some(match domain.into() {
+            Choice::Name(name) => DomainChoice::Domain(name),
+            Choice::Number(number) => DomainChoice::RawDomain(number),
+        }),
+        type_choice: Some(match kind.into() {
+            Choice::Name(name) => TypeChoice::Type(name),
+            Choice::Number(number) => TypeChoice::RawType(number),
+        }),
+        protocol_choice: Some(match protocol.into() {
+            Choice::Name(name) => ProtocolChoice::Protocol(name),
+            Choice::Number(number) => ProtocolChoice::RawProtocol(number),
+        }),
+        nonblocking: options.nonblocking,
+        options: options
+            .options
+            .into_iter()
+            .map(|(name, value)| v1::OptionSetting {
+                name: Some(match name {
+                    OptionName::Named(option) => Name::Option(option.into()),
+                    OptionName::Raw { level, number } => {
+                        Name::RawOption(v1::RawOption { level, number })
+                    }
+                }),
+                value: Some(value.into()),
+            })
+            .collect(),
+        // The daemon chooses.
+        new_handle: 0,
     }
 }

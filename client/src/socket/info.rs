@@ -6,13 +6,16 @@ use farsock_proto::{Violation, v1};
 
 use crate::{
     Address, Domain, Protocol, RemoteSocket, Result, SocketCounters, SocketState, SocketType,
-    TcpInfo, call::Rpc, convert,
+    TcpInfo,
+    call::{Carried, Rpc, carried},
+    convert,
 };
 
 impl Rpc for v1::GetSocketRequest {
     type Response = v1::GetSocketResponse;
     const PATH: &'static str = "/farsock.v1.SocketService/GetSocket";
     const VERB: &'static str = "info";
+    const CARRIED: Option<Carried<Self>> = carried!(GetSocket);
 
     fn handle(&self) -> Option<u64> {
         Some(self.handle)

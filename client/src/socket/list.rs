@@ -4,7 +4,7 @@ use farsock_proto::v1;
 
 use crate::{
     Client, Error, Result, SocketInfo,
-    call::{Rpc, Tried},
+    call::{Carried, Rpc, Tried, carried},
     convert::PAGE_SIZE,
     socket::info::socket_info,
 };
@@ -13,6 +13,7 @@ impl Rpc for v1::ListSocketsRequest {
     type Response = v1::ListSocketsResponse;
     const PATH: &'static str = "/farsock.v1.SocketService/ListSockets";
     const VERB: &'static str = "list sockets";
+    const CARRIED: Option<Carried<Self>> = carried!(ListSockets);
 }
 
 impl Client {

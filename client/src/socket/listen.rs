@@ -2,12 +2,16 @@
 
 use farsock_proto::v1;
 
-use crate::{RemoteSocket, Result, call::Rpc};
+use crate::{
+    RemoteSocket, Result,
+    call::{Carried, Rpc, carried},
+};
 
 impl Rpc for v1::ListenRequest {
     type Response = v1::ListenResponse;
     const PATH: &'static str = "/farsock.v1.SocketService/Listen";
     const VERB: &'static str = "listen";
+    const CARRIED: Option<Carried<Self>> = carried!(Listen);
 
     fn handle(&self) -> Option<u64> {
         Some(self.handle)

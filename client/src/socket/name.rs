@@ -2,12 +2,17 @@
 
 use farsock_proto::v1;
 
-use crate::{Address, RemoteSocket, Result, call::Rpc, convert};
+use crate::{
+    Address, RemoteSocket, Result,
+    call::{Carried, Rpc, carried},
+    convert,
+};
 
 impl Rpc for v1::GetSocketNameRequest {
     type Response = v1::GetSocketNameResponse;
     const PATH: &'static str = "/farsock.v1.SocketService/GetSocketName";
     const VERB: &'static str = "getsockname";
+    const CARRIED: Option<Carried<Self>> = carried!(GetSocketName);
 
     fn handle(&self) -> Option<u64> {
         Some(self.handle)
@@ -18,6 +23,7 @@ impl Rpc for v1::GetPeerNameRequest {
     type Response = v1::GetPeerNameResponse;
     const PATH: &'static str = "/farsock.v1.SocketService/GetPeerName";
     const VERB: &'static str = "getpeername";
+    const CARRIED: Option<Carried<Self>> = carried!(GetPeerName);
 
     fn handle(&self) -> Option<u64> {
         Some(self.handle)

@@ -2,12 +2,17 @@
 
 use farsock_proto::v1::{self, get_option_request, set_option_request};
 
-use crate::{OptionName, OptionValue, RemoteSocket, Result, call::Rpc, convert};
+use crate::{
+    OptionName, OptionValue, RemoteSocket, Result,
+    call::{Carried, Rpc, carried},
+    convert,
+};
 
 impl Rpc for v1::SetOptionRequest {
     type Response = v1::SetOptionResponse;
     const PATH: &'static str = "/farsock.v1.SocketService/SetOption";
     const VERB: &'static str = "setsockopt";
+    const CARRIED: Option<Carried<Self>> = carried!(SetOption);
 
     fn handle(&self) -> Option<u64> {
         Some(self.handle)
@@ -18,6 +23,7 @@ impl Rpc for v1::GetOptionRequest {
     type Response = v1::GetOptionResponse;
     const PATH: &'static str = "/farsock.v1.SocketService/GetOption";
     const VERB: &'static str = "getsockopt";
+    const CARRIED: Option<Carried<Self>> = carried!(GetOption);
 
     fn handle(&self) -> Option<u64> {
         Some(self.handle)

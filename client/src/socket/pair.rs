@@ -6,13 +6,16 @@ use farsock_proto::v1::{
 };
 
 use crate::{
-    Client, Domain, Protocol, RemoteSocket, Result, SocketType, call::Rpc, convert::Choice,
+    Client, Domain, Protocol, RemoteSocket, Result, SocketType,
+    call::{Carried, Rpc, carried},
+    convert::Choice,
 };
 
 impl Rpc for v1::CreateSocketPairRequest {
     type Response = v1::CreateSocketPairResponse;
     const PATH: &'static str = "/farsock.v1.SocketService/CreateSocketPair";
     const VERB: &'static str = "socketpair";
+    const CARRIED: Option<Carried<Self>> = carried!(CreateSocketPair);
 }
 
 impl Client {

@@ -5,12 +5,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use farsock_proto::v1;
 
-use crate::{MessageFlags, RemoteSocket, Result, call::Rpc, convert};
+use crate::{
+    MessageFlags, RemoteSocket, Result,
+    call::{Carried, Rpc, carried},
+    convert,
+};
 
 impl Rpc for v1::RecvRequest {
     type Response = v1::RecvResponse;
     const PATH: &'static str = "/farsock.v1.SocketService/Recv";
     const VERB: &'static str = "recv";
+    const CARRIED: Option<Carried<Self>> = carried!(Recv);
 
     fn handle(&self) -> Option<u64> {
         Some(self.handle)

@@ -3,12 +3,17 @@
 use bytes::Bytes;
 use farsock_proto::v1;
 
-use crate::{Address, Received, RecvOptions, RemoteSocket, Result, call::Rpc, convert};
+use crate::{
+    Address, Received, RecvOptions, RemoteSocket, Result,
+    call::{Carried, Rpc, carried},
+    convert,
+};
 
 impl Rpc for v1::RecvFromRequest {
     type Response = v1::RecvFromResponse;
     const PATH: &'static str = "/farsock.v1.SocketService/RecvFrom";
     const VERB: &'static str = "recvfrom";
+    const CARRIED: Option<Carried<Self>> = carried!(RecvFrom);
 
     fn handle(&self) -> Option<u64> {
         Some(self.handle)

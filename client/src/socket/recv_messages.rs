@@ -5,12 +5,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use farsock_proto::{Violation, v1};
 
-use crate::{Address, ControlMessage, MessageFlags, RemoteSocket, Result, call::Rpc, convert};
+use crate::{
+    Address, ControlMessage, MessageFlags, RemoteSocket, Result,
+    call::{Carried, Rpc, carried},
+    convert,
+};
 
 impl Rpc for v1::RecvMessagesRequest {
     type Response = v1::RecvMessagesResponse;
     const PATH: &'static str = "/farsock.v1.SocketService/RecvMessages";
     const VERB: &'static str = "recvmmsg";
+    const CARRIED: Option<Carried<Self>> = carried!(RecvMessages);
 
     fn handle(&self) -> Option<u64> {
         Some(self.handle)

@@ -5,12 +5,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use farsock_proto::v1::{self, send_request::Payload};
 
-use crate::{MessageFlags, RemoteSocket, Result, call::Rpc, convert};
+use crate::{
+    MessageFlags, RemoteSocket, Result,
+    call::{Carried, Rpc, carried},
+    convert,
+};
 
 impl Rpc for v1::SendRequest {
     type Response = v1::SendResponse;
     const PATH: &'static str = "/farsock.v1.SocketService/Send";
     const VERB: &'static str = "send";
+    const CARRIED: Option<Carried<Self>> = carried!(Send);
 
     fn handle(&self) -> Option<u64> {
         Some(self.handle)

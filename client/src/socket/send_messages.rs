@@ -3,12 +3,17 @@
 use bytes::Bytes;
 use farsock_proto::v1::{self, outgoing_message::Payload};
 
-use crate::{ControlMessage, RemoteSocket, Result, SendOptions, call::Rpc, convert};
+use crate::{
+    ControlMessage, RemoteSocket, Result, SendOptions,
+    call::{Carried, Rpc, carried},
+    convert,
+};
 
 impl Rpc for v1::SendMessagesRequest {
     type Response = v1::SendMessagesResponse;
     const PATH: &'static str = "/farsock.v1.SocketService/SendMessages";
     const VERB: &'static str = "sendmmsg";
+    const CARRIED: Option<Carried<Self>> = carried!(SendMessages);
 
     fn handle(&self) -> Option<u64> {
         Some(self.handle)

@@ -3,12 +3,17 @@
 use bytes::Bytes;
 use farsock_proto::v1::{self, send_to_request::Payload};
 
-use crate::{RemoteSocket, Result, SendOptions, call::Rpc, convert};
+use crate::{
+    RemoteSocket, Result, SendOptions,
+    call::{Carried, Rpc, carried},
+    convert,
+};
 
 impl Rpc for v1::SendToRequest {
     type Response = v1::SendToResponse;
     const PATH: &'static str = "/farsock.v1.SocketService/SendTo";
     const VERB: &'static str = "sendto";
+    const CARRIED: Option<Carried<Self>> = carried!(SendTo);
 
     fn handle(&self) -> Option<u64> {
         Some(self.handle)

@@ -2,12 +2,16 @@
 
 use farsock_proto::v1;
 
-use crate::{RemoteSocket, Result, ShutdownHow, call::Rpc};
+use crate::{
+    RemoteSocket, Result, ShutdownHow,
+    call::{Carried, Rpc, carried},
+};
 
 impl Rpc for v1::ShutdownRequest {
     type Response = v1::ShutdownResponse;
     const PATH: &'static str = "/farsock.v1.SocketService/Shutdown";
     const VERB: &'static str = "shutdown";
+    const CARRIED: Option<Carried<Self>> = carried!(Shutdown);
 
     fn handle(&self) -> Option<u64> {
         Some(self.handle)

@@ -1,0 +1,73 @@
+//! A unix stream connection.
+
+use farsock_proto::v1;
+
+use super::{connected, connected_messages, over_remote_socket};
+use crate::{Address, Client, Domain, Protocol, RemoteSocket, Result, ShutdownHow, SocketType};
+
+/// A unix stream connection of the daemon.
+#[derive(Debug)]
+pub struct UnixStream {
+    socket: RemoteSocket,
+}
+
+over_remote_socket!(UnixStream);
+connected_messages!(UnixStream);
+
+impl UnixStream {
+    /// Creates a unix stream socket and connects it to `address`, such as "unix:/run/a.sock", in one
+    /// round trip. Corresponds to socket(2) and connect(2).
+    ///
+    /// # Errors
+    ///
+    /// As of [`RemoteSocket::connect`].
+    pub async fn connect(client: &Client, address: impl Into<v1::Address>) -> Result<Self> {
+        let (domain, kind) = (Domain::Unix, SocketType::Stream);
+        let socket = connected(client, domain, kind, address.into()).await?;
+        Ok(Self { socket })
+    }
+
+    /// Two that are connected with each other. Corresponds to socketpair(2).
+    ///
+    /// # Errors
+    ///
+    /// As of [`Client::socket_pair`].
+    pub async fn pair(client: &Client) -> Result<(Self, Self)> {
+        let (domain, kind) = (Domain::Unix, SocketType::Stream);
+        let (first, second) = client.socket_pair(domain, kind, Protocol::Default).await?;
+        Ok((Self::from_socket(first), Self::from_socket(second)))
+    }
+
+    /// A connection that exists already. Nothing is checked: calls tell what the socket is.
+    #[must_use]
+    pub fn from_socket(socket: RemoteSocket) -> Self {
+        Self { socket }
+    }
+
+    /// Ends one or both directions. Corresponds to shutdown(2).
+    ///
+    /// # Errors
+    ///
+    /// As of [`RemoteSocket::shutdown`].
+    pub async fn shutdown(&self, how: impl Into<ShutdownHow>) -> Result<()> {
+        self.socket.shutdown(how).await
+    }
+
+    /// Tells the address of this end. Corresponds to getsockname(2).
+    ///
+    /// # Errors
+    ///
+    /// As of [`RemoteSocket::socket_name`].
+    pub async fn local_addr(&self) -> Result<Address> {
+        self.socket.socket_name().await
+    }
+
+    /// Tells the address of the other end. Corresponds to getpeername(2).
+    ///
+    /// # Errors
+    ///
+    /// As of [`RemoteSocket::peer_name`].
+    pub async fn peer_addr(&self) -> Result<Address> {
+        self.socket.peer_name().await
+    }
+}

@@ -1,0 +1,65 @@
+//! What a call says beside its request, and what is told of it beside its answer: passed to the call
+//! by the task it runs in, so that every verb has it and none has a parameter for it.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use farsock_proto::v1;
+use tokio::sync::Notify;
+
+use crate::stream::Extras;
+
+tokio::task_local! {
+    pub(crate) static SCOPE: Arc<Scope>;
+}
+
+/// See the file's text. Holds for every operation that is started within it.
+#[derive(Debug, Default)]
+pub(crate) struct Scope {
+    extras: Mutex<Extras>,
+    /// The request id of the last operation; 0 before.
+    last_id: AtomicU64,
+    timing: Mutex<Option<v1::OperationTiming>>,
+}
+
+impl Scope {
+    /// The scope that this is called in.
+    pub(crate) fn current() -> Option<Arc<Self>> {
+        SCOPE.try_with(Arc::clone).ok()
+    }
+
+    pub(crate) fn extras(&self) -> Extras {
+        lock(&self.extras).clone()
+    }
+
+    pub(crate) fn set(&self, set: impl FnOnce(&mut Extras)) {
+        set(&mut lock(&self.extras));
+    }
+
+    /// Who is told that an operation waits, if anyone wants to know.
+    pub(crate) fn waiting(&self) -> Option<Arc<Notify>> {
+        lock(&self.extras).waiting.clone()
+    }
+
+    pub(crate) fn started(&self, id: u64) {
+        self.last_id.store(id, Ordering::Relaxed);
+    }
+
+    pub(crate) fn last_id(&self) -> u64 {
+        self.last_id.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn ended(&self, timing: v1::OperationTiming) {
+        *lock(&self.timing) = Some(timing);
+    }
+
+    pub(crate) fn timing(&self) -> Option<v1::OperationTiming> {
+        *lock(&self.timing)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

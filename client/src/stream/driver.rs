@@ -1,0 +1,309 @@
+//! The task of a session's stream: attaches, receives, keeps the lease, and comes back when the
+//! connection breaks.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use farsock_proto::{
+    reason::{DAEMON_DOMAIN, INSTANCE_METADATA, Reason},
+    v1::{
+        Attach, CloseSessionRequest, CloseSessionResponse, OperateRequest, OperateResponse,
+        operate_request, operate_response::Message,
+    },
+};
+use prost::Message as _;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until, timeout, timeout_at},
+};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::{
+    Code, Request, Status, Streaming,
+    client::Grpc,
+    codegen::http::uri::PathAndQuery,
+    metadata::{Ascii, MetadataValue},
+};
+use tonic_prost::ProstCodec;
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::{Ended, Limits, Shared, backoff::Backoff};
+use crate::{ErrorKind, client::Transport, status::kind_of};
+
+const OPERATE: &str = "/farsock.v1.SessionService/Operate";
+const CLOSE_SESSION: &str = "/farsock.v1.SessionService/CloseSession";
+/// How long the daemon may take to close a session that nobody waits for: its lease does the same.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+/// Far enough to be never, and near enough for the timer.
+const NEVER: Duration = Duration::from_secs(86_400);
+
+/// The daemon instance that the session is meant to be at.
+type Instance = Option<MetadataValue<Ascii>>;
+
+/// What the daemon said of the session.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    pub(crate) session_id: String,
+    pub(crate) first_handle: u64,
+    pub(crate) handle_count: u64,
+    pub(crate) limits: Limits,
+    /// How long attaching may take, each time.
+    pub(crate) attach_timeout: Duration,
+}
+
+/// Why a stream is no longer attached.
+enum End {
+    /// The connection broke: it is worth another attempt.
+    Broken,
+    /// The daemon does not want this session's stream.
+    Over(Status),
+}
+
+/// How far an attachment came.
+struct Progress {
+    /// Whether the session is new: the daemon knows no operation of it, so nothing needs to be heard
+    /// before the first is sent.
+    new: bool,
+    attached: bool,
+}
+
+/// Ends when the session is over for the daemon, or `shared` is closing.
+pub(super) async fn drive(
+    shared: Arc<Shared>,
+    transport: Transport,
+    instance: Instance,
+    terms: Terms,
+) {
+    // However this task ends, nobody waits for it any more.
+    let _end = GiveUp(Arc::clone(&shared));
+    tokio::select! {
+        why = stay_attached(&shared, &transport, &instance, &terms) => shared.give_up(why),
+        () = shared.closing.notified() => {
+            shared.detach();
+            // The lease does the same, if this does not reach the daemon.
+            let _ = timeout(CLOSE_WITHIN, close(transport, terms.session_id)).await;
+        }
+    }
+}
+
+struct GiveUp(Arc<Shared>);
+
+impl Drop for GiveUp {
+    fn drop(&mut self) {
+        self.0.give_up(expired("the client's runtime has ended"));
+    }
+}
+
+/// Ends when the session is over, and tells why.
+async fn stay_attached(
+    shared: &Arc<Shared>,
+    transport: &Transport,
+    instance: &Instance,
+    terms: &Terms,
+) -> Status {
+    let mut backoff = Backoff::new();
+    let mut progress = Progress {
+        new: true,
+        attached: false,
+    };
+    // The daemon cannot have heard of the client after this.
+    let mut lost = Instant::now();
+    loop {
+        let over = lost + terms.limits.lease;
+        let end = attach(shared, transport, instance, terms, &mut progress, over).await;
+        shared.detach();
+        match end {
+            End::Over(why) => return why,
+            End::Broken if progress.attached => {
+                lost = Instant::now();
+                backoff.reset();
+            }
+            End::Broken => {}
+        }
+        progress = Progress {
+            new: false,
+            attached: false,
+        };
+        let wait = backoff.wait();
+        if Instant::now() + wait >= lost + terms.limits.lease {
+            return expired("the daemon could not be reached until the session's lease was over");
+        }
+        sleep(wait).await;
+    }
+}
+
+/// Attaches to the session, and serves the stream until it ends.
+async fn attach(
+    shared: &Arc<Shared>,
+    transport: &Transport,
+    instance: &Instance,
+    terms: &Terms,
+    progress: &mut Progress,
+    over: Instant,
+) -> End {
+    let (outgoing, messages) = mpsc::unbounded_channel();
+    let attach = OperateRequest {
+        message: Some(operate_request::Message::Attach(Attach {
+            session_id: terms.session_id.clone(),
+        })),
+    };
+    // The receiver is here: it cannot fail.
+    let _ = outgoing.send(attach);
+    if progress.new {
+        shared.attach(outgoing.clone(), &[]);
+    }
+    let opening = async {
+        let mut incoming = open(transport, instance, messages).await?;
+        let known = first_message(&mut incoming).await?;
+        Ok::<_, Status>((incoming, known))
+    };
+    let by = over.min(Instant::now() + terms.attach_timeout);
+    let (mut incoming, known) = match timeout_at(by, opening).await {
+        Ok(Ok(attached)) => attached,
+        Ok(Err(status)) => return end_of(status),
+        Err(_) => return End::Broken,
+    };
+    progress.attached = true;
+    if !progress.new {
+        shared.attach(outgoing, &known);
+    }
+    serve(shared, &mut incoming).await
+}
+
+async fn open(
+    transport: &Transport,
+    instance: &Instance,
+    messages: mpsc::UnboundedReceiver<OperateRequest>,
+) -> Result<Streaming<OperateResponse>, Status> {
+    let mut grpc = Grpc::new(transport.channel.clone())
+        .max_decoding_message_size(transport.max_response_bytes);
+    grpc.ready()
+        .await
+        .map_err(|error| Status::unavailable(error.to_string()))?;
+    let mut request = Request::new(UnboundedReceiverStream::new(messages));
+    if let Some(instance) = instance {
+        request
+            .metadata_mut()
+            .insert(INSTANCE_METADATA, instance.clone());
+    }
+    let response = grpc
+        .streaming(
+            request,
+            PathAndQuery::from_static(OPERATE),
+            ProstCodec::<OperateRequest, OperateResponse>::default(),
+        )
+        .await?;
+    Ok(response.into_inner())
+}
+
+/// The ids that the daemon knows.
+async fn first_message(incoming: &mut Streaming<OperateResponse>) -> Result<Vec<u64>, Status> {
+    match incoming.message().await? {
+        Some(OperateResponse {
+            message: Some(Message::Attached(attached)),
+        }) => Ok(attached.request_ids),
+        Some(_) => Err(Status::data_loss(
+            "the daemon's first message is no Attached",
+        )),
+        None => Err(Status::unavailable("the daemon ended the stream")),
+    }
+}
+
+async fn serve(shared: &Arc<Shared>, incoming: &mut Streaming<OperateResponse>) -> End {
+    let never = || Instant::now() + NEVER;
+    let due = |due: Option<std::time::Instant>| due.map_or_else(never, Instant::from_std);
+    let mut timer = pin!(sleep_until(due(shared.tick())));
+    loop {
+        tokio::select! {
+            message = incoming.message() => match message {
+                Ok(Some(OperateResponse { message: Some(message) })) => {
+                    // Putting the timer off is not worth the work: it is when it fires.
+                    if let Some(next) = receive(shared, message).map(Instant::from_std)
+                        && next < timer.deadline()
+                    {
+                        timer.as_mut().reset(next);
+                    }
+                }
+                // A newer daemon's message.
+                Ok(Some(_)) => {}
+                Ok(None) => return End::Broken,
+                Err(status) => return end_of(status),
+            },
+            () = &mut timer => timer.as_mut().reset(due(shared.tick())),
+        }
+    }
+}
+
+/// Takes a message, and tells when something is due.
+fn receive(shared: &Shared, message: Message) -> Option<std::time::Instant> {
+    match message {
+        Message::Ended(ended) => {
+            let bytes = ended.encoded_len();
+            let outcome = ended.result.and_then(|result| result.outcome);
+            let result = match outcome {
+                Some(outcome) => Ended::Result {
+                    outcome,
+                    timing: ended.timing,
+                },
+                None => Ended::Lost(Status::internal(
+                    "the daemon's result is of no kind known here",
+                )),
+            };
+            return shared.ended(ended.request_id, bytes, result);
+        }
+        Message::Waiting(waiting) => shared.waiting(waiting.request_id),
+        Message::Refused(refused) => {
+            shared.refused(refused.request_id, refused.error.unwrap_or_default());
+        }
+        Message::Attached(_) => {}
+    }
+    None
+}
+
+/// What the end of a stream means for the session.
+fn end_of(status: Status) -> End {
+    match kind_of(&status) {
+        ErrorKind::Daemon {
+            reason: Reason::SessionNotFound,
+        } => End::Over(expired(
+            "the daemon does not know the session any more: it was closed, its lease was over, or \
+             the daemon was restarted",
+        )),
+        ErrorKind::Daemon {
+            reason: Reason::Draining,
+        }
+        | ErrorKind::Unreachable
+        | ErrorKind::DeadlineExceeded => End::Broken,
+        ErrorKind::Other => match status.code() {
+            // Without details they are not the daemon's own words, but those of what is in between.
+            Code::Unknown | Code::Internal | Code::Cancelled | Code::DataLoss => End::Broken,
+            _ => End::Over(status),
+        },
+        _ => End::Over(status),
+    }
+}
+
+fn expired(message: &str) -> Status {
+    Status::with_error_details(
+        Code::Aborted,
+        message,
+        ErrorDetails::with_error_info(
+            Reason::SessionExpired.as_str(),
+            DAEMON_DOMAIN,
+            std::collections::HashMap::new(),
+        ),
+    )
+}
+
+async fn close(transport: Transport, session_id: String) -> Result<(), Status> {
+    let mut grpc = Grpc::new(transport.channel);
+    grpc.ready()
+        .await
+        .map_err(|error| Status::unavailable(error.to_string()))?;
+    let abort = false;
+    grpc.unary(
+        Request::new(CloseSessionRequest { session_id, abort }),
+        PathAndQuery::from_static(CLOSE_SESSION),
+        ProstCodec::<CloseSessionRequest, CloseSessionResponse>::default(),
+    )
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,491 @@
+//! The operation stream of a session: calls go out on it without waiting for each other, and survive
+//! the connection.
+//!
+//! Tasks: one, the [`driver`], per session. It is started with the session and ends when the last
+//! client of the session is dropped, or when the daemon says that the session is over; dropping it
+//! with its runtime is safe, since the daemon then ends the session with its lease.
+
+mod backoff;
+mod driver;
+mod ledger;
+mod pending;
+mod returned;
+mod wire;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use farsock_proto::v1::{
+    self, OperateRequest, OperationError, operation::Request, operation_result::Outcome,
+};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tonic::{
+    Status,
+    metadata::{Ascii, MetadataValue},
+};
+
+pub(crate) use self::{
+    driver::Terms,
+    ledger::Limits,
+    pending::Pending,
+    returned::{Kind, Lane, Offer, Want},
+    wire::{kind_of, lane_of, outcome_of, status_of, want_of},
+};
+use self::{
+    ledger::{Asked, Cancelled, Ledger, Saying},
+    returned::{Item, Returned},
+};
+use crate::client::Transport;
+
+/// What a call says beside its request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Extras {
+    /// The request id that must succeed first; 0 for none.
+    pub(crate) after: u64,
+    /// When to start, by the daemon's clock.
+    pub(crate) start_time: Option<prost_types::Timestamp>,
+    /// Who wants to know when the operation waits.
+    pub(crate) waiting: Option<Arc<Notify>>,
+}
+
+/// How an operation ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// With its answer or its error.
+    Result {
+        outcome: Outcome,
+        timing: Option<v1::OperationTiming>,
+    },
+    /// It was refused before it started.
+    Refused(OperationError),
+    /// The session is over.
+    Lost(Status),
+}
+
+/// A session's stream. Dropping it closes the session.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    shared: Arc<Shared>,
+    session_id: String,
+    handles: Handles,
+}
+
+/// The session's own handle numbers.
+#[derive(Debug)]
+struct Handles {
+    end: u64,
+    next: Mutex<u64>,
+}
+
+impl Stream {
+    /// Starts the stream of a new session, on the runtime that this is called in.
+    pub(crate) fn start(
+        transport: Transport,
+        instance: Option<MetadataValue<Ascii>>,
+        terms: Terms,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                ledger: Ledger::new(terms.limits, now()),
+                returned: Returned::default(),
+                abandoned: HashMap::new(),
+                outgoing: None,
+                over: None,
+            }),
+            resolved: Notify::new(),
+            closing: Notify::new(),
+        });
+        let session_id = terms.session_id.clone();
+        let handles = Handles {
+            end: terms.first_handle.saturating_add(terms.handle_count),
+            next: Mutex::new(terms.first_handle),
+        };
+        tokio::spawn(driver::drive(
+            Arc::clone(&shared),
+            transport,
+            instance,
+            terms,
+        ));
+        Self {
+            shared,
+            session_id,
+            handles,
+        }
+    }
+
+    pub(crate) fn session_id(&self) -> &str {
+        &self.session_id
+    }
+
+    /// A handle number of the session's own that was never used; none if there are no more.
+    pub(crate) fn new_handle(&self) -> Option<u64> {
+        let mut next = lock(&self.handles.next);
+        let handle = *next;
+        if handle >= self.handles.end {
+            return None;
+        }
+        *next += 1;
+        Some(handle)
+    }
+
+    /// Sends an operation, or queues it where there is no room or no connection.
+    pub(crate) fn ask(&self, request: Request, extras: Extras) -> Pending {
+        let salvage = Salvage::of(&request);
+        let (answer, receiver) = oneshot::channel();
+        let mut state = self.shared.lock();
+        let id = match &state.over {
+            Some(status) => {
+                // The receiver is here: it cannot fail.
+                let _ = answer.send(Ended::Lost(status.clone()));
+                0
+            }
+            None => state.ask(request, extras, Some(answer), salvage),
+        };
+        drop(state);
+        Pending::new(Arc::clone(&self.shared), id, receiver, salvage)
+    }
+
+    /// Closes a handle that nobody holds any more, and tells nobody how it went.
+    pub(crate) fn close_unwatched(&self, handle: u64) {
+        self.shared.lock().close_unwatched(handle);
+    }
+
+    /// Takes what an earlier caller left behind. Waits while it is not known whether one did.
+    pub(crate) async fn left_behind(&self, lane: Lane, want: Option<Want>) -> Offer {
+        loop {
+            let resolved = self.shared.resolved.notified();
+            tokio::pin!(resolved);
+            {
+                let mut state = self.shared.lock();
+                if state.is_empty(lane) {
+                    return Offer::Nothing;
+                }
+                let offer = match want {
+                    Some(want) => state.returned.take_data(lane, want),
+                    None => match state.returned.take_connection(lane) {
+                        Some(connection) => Offer::Item(Item::Connection(connection)),
+                        None => Offer::Nothing,
+                    },
+                };
+                if offer != Offer::Nothing || !state.abandoned.contains_key(&lane) {
+                    return offer;
+                }
+                // Under the lock, so that no resolution comes between.
+                resolved.as_mut().enable();
+            }
+            resolved.await;
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.shared.closing.notify_one();
+    }
+}
+
+/// What callers and the driver share.
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// An abandoned operation has ended.
+    resolved: Notify,
+    /// The last client is gone.
+    closing: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    ledger: Ledger<Outgoing, Waiter>,
+    returned: Returned,
+    /// Operations under way that nobody waits for and that may yet take something.
+    abandoned: HashMap<Lane, Abandoned>,
+    /// The attached stream. As long as the ledger's messages: it sends what the daemon has room for.
+    outgoing: Option<mpsc::UnboundedSender<OperateRequest>>,
+    /// Why the session is over.
+    over: Option<Status>,
+}
+
+/// An operation and what is said beside it.
+#[derive(Clone, Debug)]
+struct Outgoing {
+    request: Request,
+    after: u64,
+    start_time: Option<prost_types::Timestamp>,
+    notify_waiting: bool,
+}
+
+/// Who gets a result.
+#[derive(Debug)]
+struct Waiter {
+    /// Nobody, if its caller has gone.
+    answer: Option<oneshot::Sender<Ended>>,
+    waiting: Option<Arc<Notify>>,
+    salvage: Salvage,
+}
+
+/// What is to be saved of a result that nobody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Salvage {
+    /// Nothing.
+    Nothing,
+    /// It is for the next call on this lane.
+    Lane(Lane),
+    /// New sockets: they are closed.
+    Sockets,
+}
+
+#[derive(Debug, Default)]
+struct Abandoned {
+    count: usize,
+    /// Whether the socket is being closed: what was taken from it is for nobody.
+    closed: bool,
+}
+
+impl Salvage {
+    fn of(request: &Request) -> Self {
+        match request {
+            // A number that the client chose has an owner from the start.
+            Request::CreateSocket(create) if create.new_handle == 0 => Self::Sockets,
+            Request::CreateSocketPair(create) if create.new_first == 0 => Self::Sockets,
+            request if want_of(request).is_some_and(|want| want.peek) => Self::Nothing,
+            request => lane_of(request).map_or(Self::Nothing, Self::Lane),
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// The caller of an operation has gone.
+    fn abandon(&self, id: u64, answer: &mut oneshot::Receiver<Ended>, salvage: Salvage) {
+        let mut state = self.lock();
+        // Results are handed over under the lock: it is either here, or to come.
+        if let Ok(ended) = answer.try_recv() {
+            state.save(salvage, ended);
+        } else if let Cancelled::Sent = state.ledger.cancel(id) {
+            if let Some(waiter) = state.ledger.waiter(id) {
+                waiter.answer = None;
+                waiter.waiting = None;
+            }
+            if let Salvage::Lane(lane) = salvage {
+                state.abandoned.entry(lane).or_default().count += 1;
+            }
+            state.send();
+        }
+        drop(state);
+        self.resolved.notify_waiters();
+    }
+
+    /// A stream is attached, to a daemon that knows these ids.
+    fn attach(&self, outgoing: mpsc::UnboundedSender<OperateRequest>, known: &[u64]) {
+        let mut state = self.lock();
+        state.outgoing = Some(outgoing);
+        for waiter in state.ledger.attached(known, now()) {
+            state.resolve(waiter.salvage);
+        }
+        state.send();
+        drop(state);
+        self.resolved.notify_waiters();
+    }
+
+    /// The attached stream is broken.
+    fn detach(&self) {
+        let mut state = self.lock();
+        state.outgoing = None;
+        state.ledger.detached();
+    }
+
+    /// The session is over: every operation, now and later, ends with this.
+    fn give_up(&self, why: Status) {
+        let mut state = self.lock();
+        state.outgoing = None;
+        state.abandoned.clear();
+        for waiter in state.ledger.give_up() {
+            if let Some(answer) = waiter.answer {
+                // Its caller may have gone.
+                let _ = answer.send(Ended::Lost(why.clone()));
+            }
+        }
+        state.over.get_or_insert(why);
+        drop(state);
+        self.resolved.notify_waiters();
+    }
+
+    /// An operation waits now.
+    fn waiting(&self, id: u64) {
+        if let Some(waiter) = self.lock().ledger.waiter(id)
+            && let Some(waiting) = &waiter.waiting
+        {
+            waiting.notify_one();
+        }
+    }
+
+    /// An operation has ended. Tells when something is due.
+    fn ended(&self, id: u64, bytes: usize, ended: Ended) -> Option<Instant> {
+        let mut state = self.lock();
+        let waiter = state.ledger.ended(id, bytes, now());
+        self.hand_over(&mut state, waiter, ended);
+        state.send();
+        state.ledger.deadline()
+    }
+
+    /// A message was refused.
+    fn refused(&self, id: u64, error: OperationError) {
+        let mut state = self.lock();
+        let waiter = state.ledger.refused(id);
+        self.hand_over(&mut state, waiter, Ended::Refused(error));
+        state.send();
+    }
+
+    /// Sends what is due. Tells when something is due again.
+    fn tick(&self) -> Option<Instant> {
+        let mut state = self.lock();
+        state.send();
+        state.ledger.deadline()
+    }
+
+    fn hand_over(&self, state: &mut State, waiter: Option<Waiter>, ended: Ended) {
+        let Some(waiter) = waiter else {
+            return;
+        };
+        match waiter.answer {
+            Some(answer) => {
+                if let Err(ended) = answer.send(ended) {
+                    state.save(waiter.salvage, ended);
+                }
+            }
+            None => {
+                state.save(waiter.salvage, ended);
+                state.resolve(waiter.salvage);
+                self.resolved.notify_waiters();
+            }
+        }
+    }
+}
+
+impl State {
+    fn ask(
+        &mut self,
+        request: Request,
+        extras: Extras,
+        answer: Option<oneshot::Sender<Ended>>,
+        salvage: Salvage,
+    ) -> u64 {
+        let closing = match &request {
+            Request::Close(close) => Some(close.handle),
+            _ => None,
+        };
+        let id = self.ledger.ask(Asked {
+            room: wire::room_of(&request),
+            urgent: closing.is_some(),
+            operation: Outgoing {
+                request,
+                after: extras.after,
+                start_time: extras.start_time,
+                notify_waiting: extras.waiting.is_some(),
+            },
+            waiter: Waiter {
+                answer,
+                waiting: extras.waiting,
+                salvage,
+            },
+        });
+        if let Some(handle) = closing {
+            self.forget(handle);
+        }
+        self.send();
+        id
+    }
+
+    /// A socket is being closed: so are the connections that were accepted from it for nobody.
+    fn forget(&mut self, handle: u64) {
+        for (lane, abandoned) in &mut self.abandoned {
+            abandoned.closed |= lane.handle() == handle;
+        }
+        for connection in self.returned.close(handle) {
+            self.close_unwatched(connection);
+        }
+    }
+
+    fn close_unwatched(&mut self, handle: u64) {
+        if self.over.is_none() {
+            let abort = false;
+            let request = Request::Close(v1::CloseRequest { handle, abort });
+            self.ask(request, Extras::default(), None, Salvage::Nothing);
+        }
+    }
+
+    /// Saves what an operation took for a caller that had gone.
+    fn save(&mut self, salvage: Salvage, ended: Ended) {
+        let Ended::Result { outcome, .. } = ended else {
+            return;
+        };
+        match (salvage, outcome) {
+            (Salvage::Lane(lane), outcome) => {
+                let Some(item) = wire::item_of(outcome) else {
+                    return;
+                };
+                let closed = self.abandoned.get(&lane).is_some_and(|lane| lane.closed);
+                match item {
+                    Item::Connection(connection) if closed => {
+                        self.close_unwatched(connection.handle);
+                    }
+                    Item::Data(_) if closed => {}
+                    item => self.returned.put(lane, item),
+                }
+            }
+            (Salvage::Sockets, Outcome::CreateSocket(created)) => {
+                self.close_unwatched(created.handle);
+            }
+            (Salvage::Sockets, Outcome::CreateSocketPair(created)) => {
+                self.close_unwatched(created.first);
+                self.close_unwatched(created.second);
+            }
+            _ => {}
+        }
+    }
+
+    /// An operation that nobody waited for has ended.
+    fn resolve(&mut self, salvage: Salvage) {
+        if let Salvage::Lane(lane) = salvage
+            && let Some(abandoned) = self.abandoned.get_mut(&lane)
+        {
+            abandoned.count -= 1;
+            if abandoned.count == 0 {
+                self.abandoned.remove(&lane);
+            }
+        }
+    }
+
+    /// Whether nothing was left on the lane, and nothing can be.
+    fn is_empty(&self, lane: Lane) -> bool {
+        !self.abandoned.contains_key(&lane) && !self.returned.has(lane)
+    }
+
+    /// Sends what the ledger has to say.
+    fn send(&mut self) {
+        let Some(outgoing) = &self.outgoing else {
+            return;
+        };
+        while let Some(saying) = self.ledger.next(now()) {
+            // A broken stream is told to the driver, which attaches another.
+            let _ = outgoing.send(wire::message(saying));
+        }
+    }
+}
+
+/// The time, by the runtime's clock if there is one.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics between two changes that belong together.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
