@@ -23,7 +23,10 @@ async fn a_daemon_is_reached_over_tcp_by_address_and_by_name() -> io::Result<()>
         }
     });
     for host in ["127.0.0.1", "localhost"] {
-        let client = Client::connect(&format!("tcp://{host}:{port}")).await?;
+        let client = Client::builder()
+            .unary(true)
+            .connect(&format!("tcp://{host}:{port}"))
+            .await?;
         client.adopt(1).listen(None).await?;
         assert_eq!(calls.recv().await.expect("the call").method, "Listen");
     }
@@ -41,7 +44,10 @@ async fn a_daemon_is_reached_over_a_unix_socket() -> io::Result<()> {
             tokio::spawn(Arc::clone(&fake).serve(connection));
         }
     });
-    let client = Client::connect(&format!("unix://{}", path.display())).await;
+    let client = Client::builder()
+        .unary(true)
+        .connect(&format!("unix://{}", path.display()))
+        .await;
     std::fs::remove_file(&path)?;
     client?.adopt(1).listen(None).await?;
     assert_eq!(calls.recv().await.expect("the call").method, "Listen");
@@ -116,7 +122,10 @@ async fn a_connector_that_fails_is_unreachable_with_its_error() {
 #[tokio::test]
 async fn every_call_carries_the_instance_that_was_found_at_connecting() -> Result<(), Error> {
     let (fake, mut calls) = Fake::new(|_| answer(v1::ListenResponse {}));
-    let client = Client::connect_with(fake.connector()).await?;
+    let client = Client::builder()
+        .unary(true)
+        .connect_with(fake.connector())
+        .await?;
     client.adopt(1).listen(None).await?;
     let call = calls.recv().await.expect("the call");
     assert_eq!(call.header("farsock-instance"), Some(INSTANCE));
@@ -126,7 +135,7 @@ async fn every_call_carries_the_instance_that_was_found_at_connecting() -> Resul
 #[tokio::test]
 async fn a_client_that_is_not_pinned_names_no_instance() -> Result<(), Error> {
     let (fake, mut calls) = Fake::new(|_| answer(v1::ListenResponse {}));
-    let builder = Client::builder().pin_instance(false);
+    let builder = Client::builder().unary(true).pin_instance(false);
     let client = builder.connect_with(fake.connector()).await?;
     client.adopt(1).listen(None).await?;
     assert_eq!(
@@ -143,7 +152,7 @@ async fn a_client_that_is_not_pinned_names_no_instance() -> Result<(), Error> {
 #[tokio::test]
 async fn a_client_of_a_known_instance_names_it() -> Result<(), Error> {
     let (fake, mut calls) = Fake::new(|_| answer(v1::ListenResponse {}));
-    let builder = Client::builder().instance("another");
+    let builder = Client::builder().unary(true).instance("another");
     let client = builder.connect_with(fake.connector()).await?;
     client.adopt(1).listen(None).await?;
     let call = calls.recv().await.expect("the call");
@@ -158,7 +167,10 @@ async fn a_connection_that_breaks_ends_its_calls_and_the_next_call_connects_agai
         "Accept" => silence(),
         _ => answer(v1::ListenResponse {}),
     });
-    let client = Client::connect_with(fake.connector()).await?;
+    let client = Client::builder()
+        .unary(true)
+        .connect_with(fake.connector())
+        .await?;
     let waiting = tokio::spawn({
         let listener = client.adopt(1);
         async move { listener.accept().await }

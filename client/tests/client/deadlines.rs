@@ -11,7 +11,10 @@ use crate::fake::{Fake, answer, silence};
 #[tokio::test]
 async fn a_call_has_no_deadline_by_default() -> Result<(), Error> {
     let (fake, mut calls) = Fake::new(|_| answer(v1::ListenResponse {}));
-    let client = Client::connect_with(fake.connector()).await?;
+    let client = Client::builder()
+        .unary(true)
+        .connect_with(fake.connector())
+        .await?;
     client.adopt(1).listen(None).await?;
     assert_eq!(
         calls.recv().await.expect("the call").header("grpc-timeout"),
@@ -23,7 +26,9 @@ async fn a_call_has_no_deadline_by_default() -> Result<(), Error> {
 #[tokio::test]
 async fn a_wait_goes_into_the_request_and_onto_the_clients_timeout() -> Result<(), Error> {
     let (fake, mut calls) = Fake::new(|_| answer(v1::AcceptResponse::default()));
-    let builder = Client::builder().timeout(Duration::from_secs(2));
+    let builder = Client::builder()
+        .unary(true)
+        .timeout(Duration::from_secs(2));
     let client = builder.connect_with(fake.connector()).await?;
     let options = AcceptOptions {
         timeout: Some(Duration::from_secs(3)),
@@ -41,7 +46,9 @@ async fn a_wait_goes_into_the_request_and_onto_the_clients_timeout() -> Result<(
 #[tokio::test]
 async fn a_call_past_the_clients_timeout_is_deadline_exceeded() -> Result<(), Error> {
     let (fake, _calls) = Fake::new(|_| silence());
-    let builder = Client::builder().timeout(Duration::from_millis(50));
+    let builder = Client::builder()
+        .unary(true)
+        .timeout(Duration::from_millis(50));
     let client = builder.connect_with(fake.connector()).await?;
     let error = client.adopt(7).accept().await.expect_err("nobody answers");
     assert_eq!(*error.kind(), ErrorKind::DeadlineExceeded);

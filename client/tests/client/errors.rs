@@ -25,7 +25,10 @@ fn refused() -> Status {
 #[tokio::test]
 async fn the_kernels_error_keeps_errno_and_reads_as_the_daemon_says_it() -> Result<(), Error> {
     let (fake, _calls) = Fake::new(|_| error(refused()));
-    let client = Client::connect_with(fake.connector()).await?;
+    let client = Client::builder()
+        .unary(true)
+        .connect_with(fake.connector())
+        .await?;
     let socket = client.adopt(3);
     let error = socket.connect("127.0.0.1:4000").await.expect_err("refused");
     assert_eq!(error.errno(), Some(111));
@@ -52,7 +55,10 @@ async fn a_refusal_of_the_daemon_says_what_was_tried_and_why() -> Result<(), Err
             info,
         ))
     });
-    let client = Client::connect_with(fake.connector()).await?;
+    let client = Client::builder()
+        .unary(true)
+        .connect_with(fake.connector())
+        .await?;
     let error = client.adopt(9).peer_name().await.expect_err("unknown");
     assert_eq!(error.reason(), Some(Reason::HandleNotFound));
     assert_eq!((error.errno(), error.errno_name()), (None, None));
@@ -66,7 +72,10 @@ async fn a_refusal_of_the_daemon_says_what_was_tried_and_why() -> Result<(), Err
 #[tokio::test]
 async fn a_status_without_details_keeps_its_code() -> Result<(), Error> {
     let (fake, _calls) = Fake::new(|_| error(Status::new(Code::Unimplemented, "")));
-    let client = Client::connect_with(fake.connector()).await?;
+    let client = Client::builder()
+        .unary(true)
+        .connect_with(fake.connector())
+        .await?;
     let error = client.clock().await.expect_err("unimplemented");
     assert_eq!(*error.kind(), ErrorKind::Other);
     assert_eq!(error.code(), Code::Unimplemented);
@@ -77,7 +86,10 @@ async fn a_status_without_details_keeps_its_code() -> Result<(), Error> {
 #[tokio::test]
 async fn an_answer_that_breaks_the_api_names_the_field() -> Result<(), Error> {
     let (fake, _calls) = Fake::new(|_| answer(v1::BindResponse::default()));
-    let client = Client::connect_with(fake.connector()).await?;
+    let client = Client::builder()
+        .unary(true)
+        .connect_with(fake.connector())
+        .await?;
     let error = client
         .adopt(1)
         .bind("127.0.0.1:0")
@@ -99,7 +111,7 @@ async fn an_answer_over_the_clients_limit_takes_no_memory() -> Result<(), Error>
             ..Default::default()
         })
     });
-    let builder = Client::builder().max_response_bytes(1_000);
+    let builder = Client::builder().unary(true).max_response_bytes(1_000);
     let client = builder.connect_with(fake.connector()).await?;
     let error = client.adopt(1).recv(10_000).await.expect_err("too large");
     assert_eq!(error.code(), Code::OutOfRange, "{error}");

@@ -16,7 +16,13 @@ async fn client() -> Result<(Client, UnboundedReceiver<Call>), Error> {
         }),
         _ => answer(v1::CloseResponse {}),
     });
-    Ok((Client::connect_with(fake.connector()).await?, calls))
+    Ok((
+        Client::builder()
+            .unary(true)
+            .connect_with(fake.connector())
+            .await?,
+        calls,
+    ))
 }
 
 /// The next call must be a close: of which handle, and how.

@@ -29,7 +29,10 @@ async fn sockets_of_all_pages_are_listed() -> Result<(), Error> {
             other => panic!("a token that was not given: {other}"),
         })
     });
-    let client = Client::connect_with(fake.connector()).await?;
+    let client = Client::builder()
+        .unary(true)
+        .connect_with(fake.connector())
+        .await?;
     let sockets = client.sockets().await?;
     let handles: Vec<_> = sockets.iter().map(|socket| socket.handle).collect();
     assert_eq!(handles, [1, 2, 7]);
@@ -59,7 +62,10 @@ async fn interfaces_of_all_pages_are_listed_with_their_addresses() -> Result<(),
             },
         })
     });
-    let client = Client::connect_with(fake.connector()).await?;
+    let client = Client::builder()
+        .unary(true)
+        .connect_with(fake.connector())
+        .await?;
     let interfaces = client.interfaces().await?;
     assert_eq!(interfaces.len(), 2);
     assert_eq!(interfaces[1].index, 2);

@@ -1,1 +1,339 @@
-//! x
+//! The ledger against a simple daemon that remembers, over a connection that loses what is under way.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use proptest::prelude::*;
+
+use super::*;
+
+const LIMITS: Limits = Limits {
+    in_flight: 6,
+    results: 9,
+    bytes: 1_000,
+    lease: Duration::from_secs(30),
+};
+
+/// A daemon that does each operation once, and keeps results until they are acknowledged.
+#[derive(Default)]
+struct Daemon {
+    /// How often each operation was started.
+    started: BTreeMap<u64, usize>,
+    running: BTreeSet<u64>,
+    kept: BTreeSet<u64>,
+    gone: BTreeSet<u64>,
+    cancelled: BTreeSet<u64>,
+    most_in_flight: usize,
+    most_known: usize,
+    order: Vec<u64>,
+}
+
+impl Daemon {
+    fn hear(&mut self, saying: Saying<u32>) {
+        match saying {
+            Saying::Start(id, _) => {
+                assert!(!self.gone.contains(&id), "{id} was acknowledged");
+                if self.running.contains(&id) || self.kept.contains(&id) {
+                    return;
+                }
+                *self.started.entry(id).or_default() += 1;
+                self.order.push(id);
+                self.running.insert(id);
+                self.most_in_flight = self.most_in_flight.max(self.running.len());
+                self.most_known = self.most_known.max(self.running.len() + self.kept.len());
+            }
+            Saying::Cancel(id) => {
+                self.cancelled.insert(id);
+            }
+            Saying::Acknowledge(ids) => {
+                for id in ids {
+                    assert!(!self.running.contains(&id), "{id} has not ended");
+                    if self.kept.remove(&id) {
+                        self.gone.insert(id);
+                    }
+                }
+            }
+            Saying::KeepAlive => {}
+        }
+    }
+
+    fn known(&self) -> Vec<u64> {
+        self.running.iter().chain(&self.kept).copied().collect()
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Ask {
+        room: usize,
+        urgent: bool,
+    },
+    Cancel(usize),
+    /// The client says what it has to say.
+    Say,
+    /// The daemon hears some of it.
+    Hear(usize),
+    /// One of its operations ends.
+    End(usize),
+    /// The client hears some results.
+    Deliver(usize),
+    /// The connection breaks, and what is on the way is lost.
+    Cut,
+    Attach,
+    Pass(u64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        6 => (0_usize..400, prop::bool::weighted(0.1))
+            .prop_map(|(room, urgent)| Event::Ask { room, urgent }),
+        1 => (0_usize..20).prop_map(Event::Cancel),
+        6 => Just(Event::Say),
+        6 => (1_usize..6).prop_map(Event::Hear),
+        6 => (0_usize..6).prop_map(Event::End),
+        6 => (1_usize..6).prop_map(Event::Deliver),
+        1 => Just(Event::Cut),
+        3 => Just(Event::Attach),
+        2 => (1_u64..30).prop_map(Event::Pass),
+    ]
+}
+
+struct World {
+    ledger: Ledger<u32, u64>,
+    daemon: Daemon,
+    attached: bool,
+    /// On the way to the daemon.
+    up: VecDeque<Saying<u32>>,
+    /// Results on the way to the client.
+    down: VecDeque<u64>,
+    asked: Vec<u64>,
+    /// What has come to callers.
+    results: BTreeMap<u64, usize>,
+    never_sent: BTreeSet<u64>,
+    now: Instant,
+}
+
+impl World {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            ledger: Ledger::new(LIMITS, now),
+            daemon: Daemon::default(),
+            attached: false,
+            up: VecDeque::new(),
+            down: VecDeque::new(),
+            asked: Vec::new(),
+            results: BTreeMap::new(),
+            never_sent: BTreeSet::new(),
+            now,
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Ask { room, urgent } => {
+                let waiter = self.asked.len() as u64 + 1;
+                let operation = u32::try_from(room).expect("small");
+                let id = self.ledger.ask(Asked {
+                    operation,
+                    waiter,
+                    room,
+                    urgent,
+                });
+                assert_eq!(id, waiter, "ids count up from 1");
+                self.asked.push(id);
+            }
+            Event::Cancel(which) => {
+                if let Some(&id) = self.asked.get(which)
+                    && let Cancelled::Unsent(waiter) = self.ledger.cancel(id)
+                {
+                    assert_eq!(waiter, id);
+                    self.never_sent.insert(id);
+                }
+            }
+            Event::Say => {
+                while let Some(saying) = self.ledger.next(self.now) {
+                    assert!(self.attached);
+                    self.up.push_back(saying);
+                }
+            }
+            Event::Hear(count) => {
+                for saying in self.up.drain(..count.min(self.up.len())) {
+                    self.daemon.hear(saying);
+                }
+            }
+            Event::End(which) => {
+                if let Some(&id) = self.daemon.running.iter().nth(which) {
+                    self.daemon.running.remove(&id);
+                    self.daemon.kept.insert(id);
+                    if self.attached {
+                        self.down.push_back(id);
+                    }
+                }
+            }
+            Event::Deliver(count) => {
+                for id in self.down.drain(..count.min(self.down.len())) {
+                    if let Some(waiter) = self.ledger.ended(id, 10, self.now) {
+                        assert_eq!(waiter, id);
+                        *self.results.entry(id).or_default() += 1;
+                    }
+                }
+            }
+            Event::Cut => {
+                self.up.clear();
+                self.down.clear();
+                self.attached = false;
+                self.ledger.detached();
+            }
+            Event::Attach if !self.attached => {
+                self.attached = true;
+                for waiter in self.ledger.attached(&self.daemon.known(), self.now) {
+                    assert!(!self.daemon.started.contains_key(&waiter));
+                    self.never_sent.insert(waiter);
+                }
+                self.down.extend(self.daemon.kept.iter().copied());
+            }
+            Event::Attach => {}
+            Event::Pass(ms) => self.now += Duration::from_millis(ms),
+        }
+    }
+
+    /// Everything that is under way comes to its end.
+    fn settle(&mut self) {
+        for _ in 0..200 {
+            for event in [
+                Event::Attach,
+                Event::Say,
+                Event::Hear(1_000),
+                Event::End(0),
+                Event::Deliver(1_000),
+                Event::Pass(25),
+            ] {
+                self.happen(event);
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_operation_happens_once_and_its_caller_hears_of_it_once(
+        events in prop::collection::vec(event(), 0..150),
+    ) {
+        let mut world = World::new();
+        for event in events {
+            world.happen(event);
+        }
+        world.settle();
+        for id in &world.asked {
+            let times = usize::from(!world.never_sent.contains(id));
+            prop_assert_eq!(world.daemon.started.get(id).copied().unwrap_or(0), times);
+            prop_assert_eq!(world.results.get(id).copied().unwrap_or(0), times);
+        }
+        prop_assert!(world.daemon.kept.is_empty(), "all is acknowledged");
+        prop_assert!(world.daemon.most_in_flight <= LIMITS.in_flight);
+        prop_assert!(world.daemon.most_known <= LIMITS.results);
+        prop_assert!(world.ledger.entries.is_empty());
+        prop_assert_eq!(world.ledger.in_flight_bytes, 0);
+    }
+
+    #[test]
+    fn operations_start_in_the_order_of_their_ids(
+        events in prop::collection::vec(event(), 0..150),
+    ) {
+        let mut world = World::new();
+        for event in events {
+            // What makes room may overtake what waits for it.
+            let event = match event {
+                Event::Ask { room, .. } => Event::Ask { room, urgent: false },
+                event => event,
+            };
+            world.happen(event);
+        }
+        world.settle();
+        prop_assert!(world.daemon.order.is_sorted());
+    }
+}
+
+fn ask(ledger: &mut Ledger<u32, ()>, urgent: bool) -> u64 {
+    ledger.ask(Asked {
+        operation: 0,
+        waiter: (),
+        room: 0,
+        urgent,
+    })
+}
+
+#[test]
+fn an_idle_client_says_that_it_lives_each_third_of_the_lease() {
+    let now = Instant::now();
+    let mut ledger = Ledger::<u32, ()>::new(LIMITS, now);
+    assert_eq!(ledger.deadline(), None);
+    ledger.attached(&[], now);
+    let third = now + LIMITS.lease / 3;
+    assert_eq!(ledger.deadline(), Some(third));
+    assert_eq!(ledger.next(third - Duration::from_millis(1)), None);
+    assert_eq!(ledger.next(third), Some(Saying::KeepAlive));
+    assert_eq!(ledger.deadline(), Some(third + LIMITS.lease / 3));
+}
+
+#[test]
+fn acknowledgements_wait_for_company_and_not_for_long() {
+    let now = Instant::now();
+    let limits = Limits {
+        in_flight: 1_000,
+        results: 1_000,
+        ..LIMITS
+    };
+    let mut ledger = Ledger::<u32, ()>::new(limits, now);
+    ledger.attached(&[], now);
+    let ids: Vec<u64> = (0..66).map(|_| ask(&mut ledger, false)).collect();
+    while ledger.next(now).is_some() {}
+    for id in &ids[..63] {
+        ledger.ended(*id, 0, now);
+    }
+    assert_eq!(ledger.next(now), None);
+    ledger.ended(ids[63], 0, now);
+    assert_eq!(
+        ledger.next(now),
+        Some(Saying::Acknowledge(ids[..64].to_vec()))
+    );
+    ledger.ended(ids[64], 0, now);
+    assert_eq!(ledger.next(now), None);
+    let later = now + ACKNOWLEDGE_WITHIN;
+    assert_eq!(ledger.deadline(), Some(later));
+    assert_eq!(ledger.next(later), Some(Saying::Acknowledge(vec![ids[64]])));
+}
+
+#[test]
+fn a_close_passes_those_that_wait_for_the_room_that_it_makes() {
+    let now = Instant::now();
+    let mut ledger = Ledger::<u32, ()>::new(LIMITS, now);
+    ledger.attached(&[], now);
+    for _ in 0..LIMITS.in_flight {
+        ask(&mut ledger, false);
+    }
+    let mut sent = 0;
+    while ledger.next(now).is_some() {
+        sent += 1;
+    }
+    assert_eq!(sent, LIMITS.in_flight - 1);
+    let close = ask(&mut ledger, true);
+    assert_eq!(ledger.next(now), Some(Saying::Start(close, 0)));
+}
+
+#[test]
+fn an_operation_whose_room_is_beyond_all_limits_is_the_daemons_to_refuse() {
+    let now = Instant::now();
+    let mut ledger = Ledger::new(LIMITS, now);
+    ledger.attached(&[], now);
+    let asked = Asked {
+        operation: 0,
+        waiter: "it",
+        room: LIMITS.bytes + 1,
+        urgent: false,
+    };
+    let id = ledger.ask(asked);
+    assert_eq!(ledger.next(now), Some(Saying::Start(id, 0)));
+    assert_eq!(ledger.refused(id), Some("it"));
+    assert_eq!(ledger.refused(id), None);
+}
