@@ -1,0 +1,127 @@
+//! How sessions end, and what is left of them.
+
+use std::time::Duration;
+
+use farsock_client::{Client, Error, Operation, Reason, SessionOptions};
+
+use crate::pipe::Pipes;
+
+#[tokio::test]
+async fn a_client_that_cannot_come_back_within_the_lease_ends_its_calls() -> Result<(), Error> {
+    let daemon = farsock_daemon::embedded();
+    let pipes = Pipes::to(&daemon);
+    let options = SessionOptions::new().lease(Duration::from_secs(1));
+    let builder = Client::builder().session(options);
+    let client = builder.connect_with(pipes.connector()).await?;
+    let listener = client.tcp_listener("127.0.0.1:0").await?;
+    let mut accept = Operation::new(listener.accept()).notify_waiting();
+    assert!(accept.waiting().await);
+    pipes.close();
+    let error = accept.await.expect_err("the lease is over");
+    assert_eq!(error.reason(), Some(Reason::SessionExpired));
+
+    pipes.open();
+    let error = client.tcp_socket().await.expect_err("for good");
+    assert_eq!(error.reason(), Some(Reason::SessionExpired));
+    // Another session's client sees that the sockets are gone, at the latest a second later.
+    let other = Client::connect_with(daemon.connector()).await?;
+    while !other.sockets().await?.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_idle_client_keeps_its_session_and_its_sockets() -> Result<(), Error> {
+    let daemon = farsock_daemon::embedded();
+    let client = Client::connect_with(daemon.connector()).await?;
+    let options = SessionOptions::new()
+        .lease(Duration::from_secs(1))
+        .label("idle");
+    let session = client.open_session(options).await?;
+    let listener = session.tcp_listener("127.0.0.1:0").await?;
+    // The time is what is tested.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let sessions = client.sessions().await?;
+    let idle = sessions.iter().find(|info| info.label == "idle");
+    let idle = idle.expect("it lives");
+    assert_eq!((idle.id.as_str(), idle.sockets), (session.id(), 1));
+    assert!(idle.attached);
+    listener.close().await
+}
+
+#[tokio::test]
+async fn a_session_that_is_closed_takes_its_calls_and_sockets_along() -> Result<(), Error> {
+    let daemon = farsock_daemon::embedded();
+    let client = Client::connect_with(daemon.connector()).await?;
+    let session = client.open_session(SessionOptions::new()).await?;
+    let listener = session.tcp_listener("127.0.0.1:0").await?;
+    let address = listener.local_addr();
+    let mut accept = Operation::new(listener.accept()).notify_waiting();
+    assert!(accept.waiting().await);
+    assert_eq!(client.close_session(session.id(), false).await?, 1);
+    let error = accept.await.expect_err("the session is closed");
+    assert_eq!(error.reason(), Some(Reason::SessionExpired));
+    let error = client
+        .tcp_stream(address)
+        .await
+        .expect_err("nobody listens");
+    assert_eq!(error.errno_name(), Some("ECONNREFUSED"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn dropping_a_session_closes_it_and_leaves_others_alone() -> Result<(), Error> {
+    let daemon = farsock_daemon::embedded();
+    let client = Client::connect_with(daemon.connector()).await?;
+    let mine = client.tcp_listener("127.0.0.1:0").await?;
+    let session = client.open_session(SessionOptions::new()).await?;
+    let handle = session.tcp_socket().await?.into_handle();
+    drop(session);
+    while client.sessions().await?.len() > 1 {
+        tokio::task::yield_now().await;
+    }
+    let handles: Vec<u64> = client.sockets().await?.iter().map(|s| s.handle).collect();
+    assert_eq!(handles, [mine.socket().handle()]);
+    assert_ne!(handle, mine.socket().handle());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_daemon_that_was_restarted_does_not_know_the_session() -> Result<(), Error> {
+    let (first, second) = (farsock_daemon::embedded(), farsock_daemon::embedded());
+    let (to_first, to_second) = (first.connector(), second.connector());
+    let restarted = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let connector = {
+        let restarted = std::sync::Arc::clone(&restarted);
+        move || match restarted.load(std::sync::atomic::Ordering::SeqCst) {
+            false => to_first(),
+            true => to_second(),
+        }
+    };
+    let client = Client::connect_with(connector).await?;
+    let listener = client.tcp_listener("127.0.0.1:0").await?;
+    restarted.store(true, std::sync::atomic::Ordering::SeqCst);
+    first.shutdown().await;
+    let error = listener.accept().await.expect_err("it is another daemon");
+    assert_eq!(error.reason(), Some(Reason::SessionExpired), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn calls_of_a_client_that_joined_belong_to_the_session() -> Result<(), Error> {
+    let daemon = farsock_daemon::embedded();
+    let client = Client::connect_with(daemon.connector()).await?;
+    let id = client.session_id().expect("it has one").to_owned();
+    let builder = Client::builder().join_session(id.clone());
+    let joined = builder.connect_with(daemon.connector()).await?;
+    assert_eq!(joined.session_id(), Some(id.as_str()));
+    let handle = joined.tcp_socket().await?.into_handle();
+    assert_eq!(client.close_session(&id, false).await?, 1);
+    let other = Client::builder().unary(true);
+    let other = other.connect_with(daemon.connector()).await?;
+    let error = other.adopt(handle).info().await.expect_err("it is gone");
+    assert_eq!(error.reason(), Some(Reason::HandleNotFound));
+    assert!(other.renew_session(&id).await.is_err());
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! Sessions and the operation stream: against a daemon that is told what to say, and against a real
+//! one behind connections that break.
+
+mod cancel;
+mod cut;
+mod expiry;
+mod fake;
+mod net;
+mod pipe;
+mod reattach;
+mod setup;
+mod waiting;
