@@ -2,8 +2,13 @@
 
 use std::os::fd::BorrowedFd;
 
-use super::{Direction, Fault, Patience, Socket};
-use crate::{engine::Engine, sys::socket::Events};
+use farsock_proto::socket::Domain;
+
+use super::{Direction, Fault, Patience, Socket, receive::ARRIVAL};
+use crate::{
+    engine::Engine,
+    sys::{self, socket::Events},
+};
 
 impl Socket {
     /// Calls `accept` when it is this operation's turn, and again when a connection has arrived, until it says something else than EAGAIN.
@@ -19,9 +24,23 @@ impl Socket {
         let _turn = self
             .turn(engine, &self.receives, patience, Direction::Receive)
             .await?;
-        self.attempt(engine, patience, Direction::Receive, Events::IN, |fd, _| {
-            accept(fd)
-        })
+        self.attempt(
+            engine,
+            patience,
+            Direction::Receive,
+            ARRIVAL,
+            |fd, ready| match accept(fd) {
+                // A blocking accept on a unix socket whose reading side was shut down ends; a non-blocking one says EAGAIN for ever.
+                Err(fault)
+                    if fault.would_block()
+                        && ready.contains(Events::RDHUP)
+                        && self.kind().domain() == Domain::Unix =>
+                {
+                    Err(sys::errno::invalid().into())
+                }
+                other => other,
+            },
+        )
         .await
     }
 }

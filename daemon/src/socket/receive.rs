@@ -3,7 +3,7 @@
 use std::{os::fd::BorrowedFd, sync::atomic::Ordering};
 
 use bytes::{Bytes, BytesMut};
-use farsock_proto::message::MessageFlags;
+use farsock_proto::{message::MessageFlags, socket::Domain};
 
 use super::{Direction, Fault, Patience, Socket};
 use crate::{
@@ -25,6 +25,10 @@ pub(crate) struct ReceiveRequest {
     /// Whether the sender's address is wanted.
     pub(crate) address: bool,
 }
+
+/// What a receive waits for. RDHUP has to be asked for: without it a side that was shut down looks like bytes that do not come. PRI,
+/// since a receive asleep in the kernel wakes for an urgent byte, and steps over it.
+pub(super) const ARRIVAL: Events = Events::IN.and(Events::RDHUP).and(Events::PRI);
 
 impl ReceiveRequest {
     fn by_name(self) -> Self {
@@ -54,7 +58,7 @@ impl Socket {
                     engine,
                     patience,
                     Direction::Receive,
-                    Events::IN,
+                    ARRIVAL,
                     |fd, ready| self.or_end_of_messages(ready, self.receive_now(fd, request)),
                 )
                 .await?;
@@ -98,7 +102,7 @@ impl Socket {
                         engine,
                         patience,
                         Direction::Receive,
-                        Events::IN,
+                        ARRIVAL,
                         |fd, ready| {
                             let taken = take(fd, rest).map_err(Fault::from);
                             self.or_end_of_messages(ready, taken.map(Burst))
@@ -119,10 +123,14 @@ impl Socket {
                 {
                     messages.push(self.fill(engine, patience, request, last).await);
                 }
-                let ended = messages
-                    .last()
-                    .is_some_and(|last| framing == Framing::Stream && last.full_length == 0);
-                if ended || flags.contains(MessageFlags::WAITFORONE) {
+                if flags.contains(MessageFlags::WAITFORONE) {
+                    if framing == Framing::Stream && messages.len() < count {
+                        // Of messages, `take` has taken all that were there.
+                        match take(self.fd_now()?, count - messages.len()) {
+                            Ok(more) => messages.extend(more),
+                            Err(error) => self.defer_fault(&error.into()),
+                        }
+                    }
                     break;
                 }
             }
@@ -157,6 +165,10 @@ impl Socket {
             return first;
         }
         if flags.contains(MessageFlags::PEEK) {
+            if self.kind().domain() == Domain::Unix {
+                // A unix socket's peek waits for the first bytes alone.
+                return first;
+            }
             return self
                 .peek_until(engine, patience, request, first, enough)
                 .await;
@@ -174,7 +186,7 @@ impl Socket {
                     engine,
                     patience,
                     Direction::Receive,
-                    Events::IN,
+                    ARRIVAL,
                     |fd, ready| {
                         if ready.contains(Events::ERR) {
                             // A blocking receive that has bytes leaves a pending error for the next call.
@@ -217,7 +229,7 @@ impl Socket {
                 engine,
                 patience,
                 Direction::Receive,
-                Events::IN,
+                ARRIVAL,
                 |fd, ready| {
                     let peeked = self.receive_now(fd, request)?;
                     let grown = peeked.full_length;
@@ -283,9 +295,15 @@ impl Socket {
     }
 
     /// Whether a receive with these flags waits: never for the error queue or out-of-band data, where the kernel does not wait
-    /// either.
+    /// either. Families without an error queue ignore that flag.
     fn may_wait_to_receive(&self, flags: MessageFlags) -> bool {
-        self.may_wait(flags) && !flags.intersects(MessageFlags::ERRQUEUE | MessageFlags::OOB)
+        let queueless = matches!(self.kind().domain(), Domain::Unix | Domain::Netlink);
+        let at_once = if queueless {
+            MessageFlags::OOB
+        } else {
+            MessageFlags::OOB | MessageFlags::ERRQUEUE
+        };
+        self.may_wait(flags) && !flags.intersects(at_once)
     }
 }
 

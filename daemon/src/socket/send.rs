@@ -1,8 +1,12 @@
 //! Sending: what a blocking send(2) does, on a non-blocking descriptor.
 
-use std::{io, sync::atomic::Ordering};
+use std::{io, os::fd::BorrowedFd, sync::atomic::Ordering};
 
-use farsock_proto::{address::Address, message::MessageFlags, socket::ShutdownHow};
+use farsock_proto::{
+    address::Address,
+    message::MessageFlags,
+    socket::{Domain, ShutdownHow},
+};
 
 use super::{Direction, Fault, Patience, Socket};
 use crate::{
@@ -76,8 +80,13 @@ impl Socket {
                     Direction::Send,
                     Events::OUT,
                     |fd, ready| {
+                        // As in `send_from`.
+                        if let Some(error) = self.met_asleep(fd, ready)?
+                            && begun == 0
+                        {
+                            return Err(error.into());
+                        }
                         if begun > 0 && ready.intersects(Events::ERR | Events::HUP) {
-                            // As in `send_from`.
                             return Ok(Vec::new());
                         }
                         Ok(sys::message::send_messages(fd, rest, flags)?)
@@ -156,6 +165,11 @@ impl Socket {
                     Direction::Send,
                     Events::OUT,
                     |fd, ready| {
+                        if let Some(error) = self.met_asleep(fd, ready)?
+                            && begun == 0
+                        {
+                            return Err(error.into());
+                        }
                         if begun > 0 && ready.intersects(Events::ERR | Events::HUP) {
                             // A blocking send that has moved bytes leaves a pending error for the next call.
                             return Ok(None);
@@ -184,6 +198,16 @@ impl Socket {
                 return Ok(());
             }
         }
+    }
+
+    /// The error that a send asleep on a unix stream takes from the socket as it wakes: ECONNRESET, when the peer has closed with
+    /// bytes unread. One that comes later sees only that the peer is gone, EPIPE.
+    fn met_asleep(&self, fd: BorrowedFd<'_>, ready: Events) -> io::Result<Option<io::Error>> {
+        let unix_stream = self.framing() == Framing::Stream && self.kind().domain() == Domain::Unix;
+        if unix_stream && ready.contains(Events::ERR) {
+            return sys::socket::take_error(fd);
+        }
+        Ok(None)
     }
 
     /// The answer of a send that moved `sent` bytes before `outcome`: with bytes moved, an error is the next call's.

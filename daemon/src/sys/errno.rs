@@ -54,6 +54,11 @@ pub(crate) fn again() -> io::Error {
     io::Error::from_raw_os_error(libc::EAGAIN)
 }
 
+/// EINVAL: the socket is not in a state for this.
+pub(crate) fn invalid() -> io::Error {
+    io::Error::from_raw_os_error(libc::EINVAL)
+}
+
 /// Whether a connection is on its way: EINPROGRESS, or EALREADY when asked again.
 pub(crate) fn is_connecting(error: &io::Error) -> bool {
     matches!(

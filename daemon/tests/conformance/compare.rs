@@ -9,7 +9,7 @@ use crate::{
     direct::{self, Direct},
     outcome::{Failure, Outcome, Value, text},
     remote::Remote,
-    script::{Action, Case, Expected, Need, Script, Theme},
+    script::{Action, Expected, Need, Script, Step, Theme},
     world::{Place, World},
 };
 
@@ -20,7 +20,9 @@ pub(crate) fn check(theme: &Theme) {
         let daemon = farsock_daemon::embedded();
         let client = connect(&daemon).await;
         let mut failures = Vec::new();
-        for case in &theme.cases {
+        // One case or some, by a part of their names.
+        let only = std::env::var("FARSOCK_CASE").unwrap_or_default();
+        for case in theme.cases.iter().filter(|case| case.name.contains(&only)) {
             if let Some(reason) = case.needs.and_then(missing) {
                 eprintln!("skipped: {}: {reason}", case.name);
                 continue;
@@ -80,19 +82,14 @@ pub(crate) async fn compare(client: &Client, script: &Script) -> Result<(), Stri
         };
         let mut line = shortened(line);
         let _ = write!(line, " = {}", text(expected));
-        let as_said = match (&step.expected, expected) {
-            (Expected::Anything, Ok(_) | Err(Failure::Errno(_)))
-            | (Expected::Success, Ok(_)) => true,
-            (Expected::Errno(name), Err(Failure::Errno(actual))) => name == actual,
-            _ => false,
-        } && step
-            .gives
-            .as_ref()
-            .is_none_or(|given| text(expected).contains(given));
-        if !as_said {
+        if !is_as_said(step, expected) {
             wrong = true;
             let given = step.gives.as_deref().unwrap_or_default();
-            let _ = write!(line, "\n      but the case says {:?} {given}", step.expected);
+            let _ = write!(
+                line,
+                "\n      but the case says {:?} {given}",
+                step.expected
+            );
         }
         if expected != actual {
             wrong = true;
@@ -104,6 +101,22 @@ pub(crate) async fn compare(client: &Client, script: &Script) -> Result<(), Stri
         }
     }
     if wrong { Err(report) } else { Ok(()) }
+}
+
+/// Whether the oracle's answer is what the case says it is. What it says of a call that is only begun holds for its end.
+fn is_as_said(step: &Step, outcome: &Outcome) -> bool {
+    if matches!(step.action, Action::Start(_)) {
+        return outcome.is_ok();
+    }
+    let given = step.gives.as_ref();
+    given.is_none_or(|given| text(outcome).contains(given))
+        && match (&step.expected, outcome) {
+            (Expected::Anything, Ok(_) | Err(Failure::Errno(_))) | (Expected::Success, Ok(_)) => {
+                true
+            }
+            (Expected::Errno(name), Err(Failure::Errno(actual))) => name == actual,
+            _ => false,
+        }
 }
 
 /// Runs the sequence up to its first answer that no kernel gives.
@@ -141,10 +154,11 @@ async fn run(world: &mut impl World, script: &Script) -> Vec<Outcome> {
 
 /// Sends zeros until the socket has stayed full for a while: what is on its way to the peer makes room once more.
 async fn fill(world: &mut impl World, socket: Slot) -> Outcome {
-    loop {
+    // Buffers are small: this many sends never fit.
+    for _ in 0..10_000 {
         let send = Call::Send {
             socket,
-            data: vec![0; 4096],
+            data: [0; 4096].into(),
             flags: libc::MSG_DONTWAIT,
         };
         match world.call(send, &[]).await {
@@ -160,6 +174,7 @@ async fn fill(world: &mut impl World, socket: Slot) -> Outcome {
             return Ok(Value::Done);
         }
     }
+    Err(Failure::Other("the socket does not fill".to_owned()))
 }
 
 /// Receives zeros until `last` has come, or the end.
@@ -184,7 +199,10 @@ async fn drain(world: &mut impl World, socket: Slot, last: &[u8]) -> Outcome {
     }
     match rest == last {
         true => Ok(Value::Done),
-        false => Err(Failure::Other(format!("received {:?}", String::from_utf8_lossy(&rest)))),
+        false => Err(Failure::Other(format!(
+            "received {:?}",
+            String::from_utf8_lossy(&rest)
+        ))),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::call::{Addr, Call, Ctl, Kind, Out, Slot};
+use crate::call::{Addr, Call, Ctl, Data, Kind, Out, Slot};
 
 /// A case: a name that is a sentence, and the sequence.
 pub(crate) struct Case {
@@ -215,10 +215,10 @@ impl Script {
         self.call(Call::Connect(socket, address.into()))
     }
 
-    pub(crate) fn send(&mut self, socket: Slot, data: impl AsRef<[u8]>) -> &mut Step {
+    pub(crate) fn send(&mut self, socket: Slot, data: impl Into<Data>) -> &mut Step {
         self.call(Call::Send {
             socket,
-            data: data.as_ref().to_vec(),
+            data: data.into(),
             flags: 0,
         })
     }
@@ -226,12 +226,12 @@ impl Script {
     pub(crate) fn send_to(
         &mut self,
         socket: Slot,
-        data: impl AsRef<[u8]>,
+        data: impl Into<Data>,
         address: impl Into<Addr>,
     ) -> &mut Step {
         self.call(Call::SendTo {
             socket,
-            data: data.as_ref().to_vec(),
+            data: data.into(),
             flags: 0,
             address: Some(address.into()),
         })
@@ -366,9 +366,9 @@ impl Script {
 }
 
 /// A message to the socket's peer.
-pub(crate) fn out(data: impl AsRef<[u8]>) -> Out {
+pub(crate) fn out(data: impl Into<Data>) -> Out {
     Out {
-        data: data.as_ref().to_vec(),
+        data: data.into(),
         address: None,
         control: Vec::new(),
     }

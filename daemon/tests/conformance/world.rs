@@ -32,6 +32,11 @@ pub(crate) trait World {
     async fn end(&mut self);
 }
 
+/// Between two looks at a state that has no event.
+pub(crate) async fn a_moment() {
+    tokio::time::sleep(Duration::from_micros(200)).await;
+}
+
 /// What one world has for itself: a directory, a prefix of abstract names, and what its kernel chose.
 pub(crate) struct Place {
     directory: PathBuf,

@@ -70,6 +70,11 @@ impl Events {
         self.0 & other.0 != 0
     }
 
+    /// Those of either set.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// The events that epoll_wait(2) reported: those that poll(2) knows, without its own flags above them.
     pub(crate) fn from_epoll_bits(bits: u32) -> Self {
         const KNOWN: u32 = 0x3fff;
@@ -86,7 +91,7 @@ impl BitOr for Events {
     type Output = Self;
 
     fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
+        self.and(other)
     }
 }
 

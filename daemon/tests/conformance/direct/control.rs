@@ -8,11 +8,7 @@ use std::{
 };
 
 use super::address;
-use crate::{
-    call::Ctl,
-    control_text as text,
-    outcome::Control,
-};
+use crate::{call::Ctl, control_text as text, outcome::Control};
 
 const HEADER: usize = mem::size_of::<libc::cmsghdr>();
 
@@ -38,7 +34,11 @@ pub(super) fn encode(messages: &[Ctl<RawFd>]) -> Vec<u8> {
                 (libc::SOL_SOCKET, libc::SCM_CREDENTIALS, data)
             }
             Ctl::Int(level, kind, value) => (*level, *kind, value.to_ne_bytes().to_vec()),
-            Ctl::Segment(size) => (libc::SOL_UDP, libc::UDP_SEGMENT, size.to_ne_bytes().to_vec()),
+            Ctl::Segment(size) => (
+                libc::SOL_UDP,
+                libc::UDP_SEGMENT,
+                size.to_ne_bytes().to_vec(),
+            ),
             Ctl::PacketInfo(index, source) => {
                 let mut data = index.to_ne_bytes().to_vec();
                 data.extend(source.octets());
@@ -89,13 +89,23 @@ fn message(level: i32, kind: i32, data: &[u8]) -> Control<RawFd> {
         let (seconds, fraction) = seconds(at);
         UNIX_EPOCH + Duration::new(seconds, fraction * unit)
     };
+    // What CTRUNC has left of one is only bytes.
+    let whole = match (level, kind) {
+        (libc::SOL_SOCKET, libc::SCM_RIGHTS) => 0,
+        (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) => 48,
+        (libc::SOL_SOCKET, libc::SCM_TIMESTAMP | libc::SCM_TIMESTAMPNS) => 16,
+        (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) | (libc::SOL_IP, libc::IP_PKTINFO) => 12,
+        (libc::SOL_IPV6, libc::IPV6_PKTINFO) => 20,
+        (libc::SOL_IP, libc::IP_TOS) => 1,
+        (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR) => 16,
+        _ => 4,
+    };
+    if data.len() < whole {
+        return Control::Text(text::raw(level, kind, data));
+    }
     Control::Text(match (level, kind) {
         (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
-            return Control::Rights(
-                data.chunks_exact(4)
-                    .map(|fd| int(fd, 0))
-                    .collect(),
-            );
+            return Control::Rights(data.chunks_exact(4).map(|fd| int(fd, 0)).collect());
         }
         (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR) => {
             return error(data);

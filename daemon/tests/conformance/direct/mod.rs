@@ -100,7 +100,12 @@ impl Direct {
         for (slot, fd) in makes.iter().zip(value.made()) {
             self.sockets.insert(*slot, *fd);
         }
-        let extra: Vec<RawFd> = value.made().into_iter().skip(makes.len()).copied().collect();
+        let extra: Vec<RawFd> = value
+            .made()
+            .into_iter()
+            .skip(makes.len())
+            .copied()
+            .collect();
         for fd in extra {
             let _ = perform::close(fd, false);
         }
@@ -141,7 +146,13 @@ impl World for Direct {
                 let _ = sender.send(perform::perform(call));
             })
             .expect("a thread can be made");
-        self.started.insert(tag, Started { thread: id, outcome });
+        self.started.insert(
+            tag,
+            Started {
+                thread: id,
+                outcome,
+            },
+        );
         Ok(())
     }
 
@@ -156,14 +167,18 @@ impl World for Direct {
                 Err(mpsc::TryRecvError::Disconnected) => return Err("it has panicked".to_owned()),
             }
             // Asleep twice in a row: a lock that is held for an instant is no wait.
-            seen = if sleeps(started.thread.load(Ordering::Acquire)) { seen + 1 } else { 0 };
+            seen = if sleeps(started.thread.load(Ordering::Acquire)) {
+                seen + 1
+            } else {
+                0
+            };
             if seen == 2 {
                 return Ok(());
             }
             if Instant::now() > limit {
                 return Err("it neither waits nor ends".to_owned());
             }
-            tokio::task::yield_now().await;
+            world::a_moment().await;
         }
     }
 
@@ -191,7 +206,8 @@ fn sleeps(thread: i32) -> bool {
     let read = |name| fs::read_to_string(format!("/proc/self/task/{thread}/{name}"));
     // "PID (NAME) STATE ...", and the name may hold anything.
     let asleep = read("stat").is_ok_and(|stat| {
-        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with('S'))
     });
     // "NUMBER ARGUMENTS...", or "running". Where it cannot be read the state has to do.
     let in_socket_call = read("syscall").map_or(true, |line| {
@@ -203,7 +219,7 @@ fn sleeps(thread: i32) -> bool {
 }
 
 /// The calls of [`perform`] that may wait.
-const WAITING_CALLS: [i64; 10] = [
+const WAITING_CALLS: &[i64] = &[
     libc::SYS_accept4,
     libc::SYS_connect,
     libc::SYS_sendto,
@@ -213,6 +229,8 @@ const WAITING_CALLS: [i64; 10] = [
     libc::SYS_recvmsg,
     libc::SYS_recvmmsg,
     libc::SYS_ppoll,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_poll,
     libc::SYS_close,
 ];
 
