@@ -209,7 +209,7 @@ pub(crate) fn outcome_of(tried: Tried, ended: Ended, scope: Option<Arc<Scope>>) 
             if let (Some(scope), Some(timing)) = (scope, timing) {
                 scope.ended(timing);
             }
-            match outcome {
+            match *outcome {
                 Outcome::Error(error) => Err(Error::from_status(tried, &stream::status_of(error))),
                 outcome => Ok(outcome),
             }

@@ -43,7 +43,15 @@
 //! Accept, connect, send, receive and poll wait until the kernel has an answer. To bound one call,
 //! give it a `timeout` by its `_with` form ([`RemoteSocket::accept_with`] and so on): the daemon
 //! ends the wait, takes nothing from the socket, and says [`Reason::TimedOut`]. To bound every call
-//! of a client, set [`Builder::timeout`]. Dropping a call's future ends the wait as well.
+//! of a client, set [`Builder::timeout`]. Dropping a call's future ends the wait as well, and loses
+//! nothing. [`Operation`] tells when a call truly waits.
+//!
+//! # Sessions
+//!
+//! A client's sockets live in a session, which ends with the client; its calls are operations on one
+//! stream, which do not hold each other up and survive the connection: see [`Client`]. [`Pipeline`]
+//! sends several calls in one round trip; [`TcpListener`], [`TcpStream`], [`UdpSocket`],
+//! [`UnixListener`], [`UnixStream`] and [`UnixDatagram`] use it, and have the shape of tokio's.
 //!
 //! # What the wire looks like
 //!

@@ -28,13 +28,17 @@ mod shutdown;
 /// the same time. On one socket, sends take effect in the order in which they reach the daemon, and
 /// so do receives and accepts; everything else starts at once.
 ///
-/// A socket that this client created or accepted is closed when it is dropped, by a task on the
-/// client's tokio runtime: best effort, as nobody waits for it and a runtime that ends takes it
-/// along. [`close`](Self::close) closes for sure, and tells what the kernel said;
-/// [`into_handle`](Self::into_handle) leaves the socket open.
+/// A socket that this client created or accepted is closed when it is dropped: best effort, as nobody
+/// waits for it, and by the end of its session at the latest. [`close`](Self::close) closes for sure, and tells what the kernel said;
+/// [`into_handle`](Self::into_handle) leaves the socket open, as long as its session lives: without
+/// one, until somebody closes it.
 ///
-/// Dropping the future of a call that waits ends the wait in the daemon, which has then taken
-/// nothing from the socket. If the answer was already on its way it is lost: an accepted connection
+/// Dropping the future of a call that waits ends the wait in the daemon, which has then taken nothing
+/// from the socket. If the answer came first, nothing is lost in a session: what an accept, a recv or
+/// a recv_from took is kept, and is what the next accept or receive of this client on that socket
+/// gets (a shorter receive gets a part of a stream's bytes, and a datagram cut off). It is not what
+/// poll or recv_messages see, a recv_from does not learn the sender of what a recv took, and what a
+/// dropped recv_messages took is lost. Without a session the answer is lost: an accepted connection
 /// then stays in the daemon, where [`Client::sockets`] lists it.
 #[derive(Debug)]
 pub struct RemoteSocket {

@@ -240,7 +240,7 @@ fn receive(shared: &Shared, message: Message) -> Option<std::time::Instant> {
             let outcome = ended.result.and_then(|result| result.outcome);
             let result = match outcome {
                 Some(outcome) => Ended::Result {
-                    outcome,
+                    outcome: Box::new(outcome),
                     timing: ended.timing,
                 },
                 None => Ended::Lost(Status::internal(

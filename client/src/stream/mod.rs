@@ -56,7 +56,7 @@ pub(crate) struct Extras {
 pub(crate) enum Ended {
     /// With its answer or its error.
     Result {
-        outcome: Outcome,
+        outcome: Box<Outcome>,
         timing: Option<v1::OperationTiming>,
     },
     /// It was refused before it started.
@@ -426,7 +426,7 @@ impl State {
         let Ended::Result { outcome, .. } = ended else {
             return;
         };
-        match (salvage, outcome) {
+        match (salvage, *outcome) {
             (Salvage::Lane(lane), outcome) => {
                 let Some(item) = wire::item_of(outcome) else {
                     return;

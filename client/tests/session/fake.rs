@@ -25,7 +25,7 @@ pub(crate) const FIRST_HANDLE: u64 = 1 << 32;
 #[derive(Debug)]
 pub(crate) enum Event {
     /// A stream was attached.
-    Attached(Attachment),
+    Attached(Box<Attachment>),
     /// A session was closed.
     Closed(String),
 }
@@ -67,7 +67,7 @@ impl Fake {
 }
 
 /// The next attachment, whose first message must attach to the session.
-pub(crate) async fn attached(events: &mut mpsc::UnboundedReceiver<Event>) -> Attachment {
+pub(crate) async fn attached(events: &mut mpsc::UnboundedReceiver<Event>) -> Box<Attachment> {
     let Some(Event::Attached(mut attachment)) = events.recv().await else {
         panic!("a stream is attached");
     };
@@ -174,10 +174,10 @@ impl SessionService for Fake {
         request: Request<Streaming<OperateRequest>>,
     ) -> Result<Response<Self::OperateStream>, Status> {
         let (responses, outgoing) = mpsc::unbounded_channel();
-        let _ = self.events.send(Event::Attached(Attachment {
+        let _ = self.events.send(Event::Attached(Box::new(Attachment {
             requests: request.into_inner(),
             responses,
-        }));
+        })));
         Ok(Response::new(Box::pin(UnboundedReceiverStream::new(
             outgoing,
         ))))
