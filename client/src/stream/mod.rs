@@ -10,6 +10,7 @@ mod driver;
 mod ledger;
 mod pending;
 mod returned;
+mod state;
 mod wire;
 
 use std::{
@@ -35,8 +36,9 @@ pub(crate) use self::{
     wire::{kind_of, lane_of, outcome_of, status_of, want_of},
 };
 use self::{
-    ledger::{Asked, Cancelled, Ledger, Saying},
+    ledger::{Cancelled, Ledger},
     returned::{Item, Returned},
+    state::{Salvage, State, Waiter},
 };
 use crate::client::Transport;
 
@@ -197,66 +199,6 @@ struct Shared {
     closing: Notify,
 }
 
-#[derive(Debug)]
-struct State {
-    ledger: Ledger<Outgoing, Waiter>,
-    returned: Returned,
-    /// Operations under way that nobody waits for and that may yet take something.
-    abandoned: HashMap<Lane, Abandoned>,
-    /// The attached stream. As long as the ledger's messages: it sends what the daemon has room for.
-    outgoing: Option<mpsc::UnboundedSender<OperateRequest>>,
-    /// Why the session is over.
-    over: Option<Status>,
-}
-
-/// An operation and what is said beside it.
-#[derive(Clone, Debug)]
-struct Outgoing {
-    request: Request,
-    after: u64,
-    start_time: Option<prost_types::Timestamp>,
-    notify_waiting: bool,
-}
-
-/// Who gets a result.
-#[derive(Debug)]
-struct Waiter {
-    /// Nobody, if its caller has gone.
-    answer: Option<oneshot::Sender<Ended>>,
-    waiting: Option<Arc<Notify>>,
-    salvage: Salvage,
-}
-
-/// What is to be saved of a result that nobody waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Salvage {
-    /// Nothing.
-    Nothing,
-    /// It is for the next call on this lane.
-    Lane(Lane),
-    /// New sockets: they are closed.
-    Sockets,
-}
-
-#[derive(Debug, Default)]
-struct Abandoned {
-    count: usize,
-    /// Whether the socket is being closed: what was taken from it is for nobody.
-    closed: bool,
-}
-
-impl Salvage {
-    fn of(request: &Request) -> Self {
-        match request {
-            // A number that the client chose has an owner from the start.
-            Request::CreateSocket(create) if create.new_handle == 0 => Self::Sockets,
-            Request::CreateSocketPair(create) if create.new_first == 0 => Self::Sockets,
-            request if want_of(request).is_some_and(|want| want.peek) => Self::Nothing,
-            request => lane_of(request).map_or(Self::Nothing, Self::Lane),
-        }
-    }
-}
-
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
@@ -365,117 +307,6 @@ impl Shared {
                 state.resolve(waiter.salvage);
                 self.resolved.notify_waiters();
             }
-        }
-    }
-}
-
-impl State {
-    fn ask(
-        &mut self,
-        request: Request,
-        extras: Extras,
-        answer: Option<oneshot::Sender<Ended>>,
-        salvage: Salvage,
-    ) -> u64 {
-        let closing = match &request {
-            Request::Close(close) => Some(close.handle),
-            _ => None,
-        };
-        let id = self.ledger.ask(Asked {
-            room: wire::room_of(&request),
-            urgent: closing.is_some(),
-            operation: Outgoing {
-                request,
-                after: extras.after,
-                start_time: extras.start_time,
-                notify_waiting: extras.waiting.is_some(),
-            },
-            waiter: Waiter {
-                answer,
-                waiting: extras.waiting,
-                salvage,
-            },
-        });
-        if let Some(handle) = closing {
-            self.forget(handle);
-        }
-        self.send();
-        id
-    }
-
-    /// A socket is being closed: so are the connections that were accepted from it for nobody.
-    fn forget(&mut self, handle: u64) {
-        for (lane, abandoned) in &mut self.abandoned {
-            abandoned.closed |= lane.handle() == handle;
-        }
-        for connection in self.returned.close(handle) {
-            self.close_unwatched(connection);
-        }
-    }
-
-    fn close_unwatched(&mut self, handle: u64) {
-        if self.over.is_none() {
-            let abort = false;
-            let request = Request::Close(v1::CloseRequest { handle, abort });
-            self.ask(request, Extras::default(), None, Salvage::Nothing);
-        }
-    }
-
-    /// Saves what an operation took for a caller that had gone.
-    fn save(&mut self, salvage: Salvage, ended: Ended) {
-        let Ended::Result { outcome, .. } = ended else {
-            return;
-        };
-        match (salvage, *outcome) {
-            (Salvage::Lane(lane), outcome) => {
-                let Some(item) = wire::item_of(outcome) else {
-                    return;
-                };
-                let closed = self.abandoned.get(&lane).is_some_and(|lane| lane.closed);
-                match item {
-                    Item::Connection(connection) if closed => {
-                        self.close_unwatched(connection.handle);
-                    }
-                    Item::Data(_) if closed => {}
-                    item => self.returned.put(lane, item),
-                }
-            }
-            (Salvage::Sockets, Outcome::CreateSocket(created)) => {
-                self.close_unwatched(created.handle);
-            }
-            (Salvage::Sockets, Outcome::CreateSocketPair(created)) => {
-                self.close_unwatched(created.first);
-                self.close_unwatched(created.second);
-            }
-            _ => {}
-        }
-    }
-
-    /// An operation that nobody waited for has ended.
-    fn resolve(&mut self, salvage: Salvage) {
-        if let Salvage::Lane(lane) = salvage
-            && let Some(abandoned) = self.abandoned.get_mut(&lane)
-        {
-            abandoned.count -= 1;
-            if abandoned.count == 0 {
-                self.abandoned.remove(&lane);
-            }
-        }
-    }
-
-    /// Whether nothing was left on the lane, and nothing can be.
-    fn is_empty(&self, lane: Lane) -> bool {
-        !self.abandoned.contains_key(&lane) && !self.returned.has(lane)
-    }
-
-    /// Sends what the ledger has to say.
-    fn send(&mut self) {
-        let Some(outgoing) = &self.outgoing else {
-            return;
-        };
-        while let Some(saying) = self.ledger.next(now()) {
-            // A broken stream is told to the driver, which attaches another.
-            let _ = outgoing.send(wire::message(saying));
         }
     }
 }

@@ -10,8 +10,10 @@ use prost::Message as _;
 use tonic::{Code, Status};
 
 use super::{
-    Kind, Lane, Outgoing, Saying, Want,
+    Kind, Lane, Want,
+    ledger::Saying,
     returned::{Data, Item},
+    state::Outgoing,
 };
 
 /// What a receive takes if its request does not say.
