@@ -1,6 +1,7 @@
 //! GetSocket: what ss(8) shows of a socket, and more.
 
 use std::{
+    fmt::{self, Write as _},
     os::fd::AsFd,
     sync::{Arc, atomic::Ordering},
     time::SystemTime,
@@ -11,6 +12,7 @@ use farsock_proto::{address::Address, option::OptionValue, v1};
 use super::{Context, Operation};
 use crate::{
     error::Result,
+    journal::{Answer, CallText},
     socket::Socket,
     sys::{
         self, option,
@@ -55,6 +57,14 @@ impl Operation for GetSocket {
 
     fn handle(&self) -> Option<Handle> {
         Some(self.handle)
+    }
+
+    fn describe(&self, call: &mut CallText) -> fmt::Result {
+        write!(call, "getsocket({})", self.handle)
+    }
+
+    fn answer(_output: &SocketReport) -> Answer<'_> {
+        Answer::number(0)
     }
 
     async fn execute(self, context: &Context) -> Result<SocketReport> {
