@@ -11,6 +11,7 @@ use farsock_proto::{address::Address, option::OptionValue, v1};
 
 use super::{Context, Operation};
 use crate::{
+    engine::Owner,
     error::Result,
     journal::{Answer, CallText},
     socket::Socket,
@@ -47,6 +48,7 @@ pub(crate) struct SocketReport {
     pub(crate) waiting: usize,
     pub(crate) inode: u64,
     pub(crate) at_mark: bool,
+    pub(crate) owner: Owner,
     pub(crate) session_id: Option<String>,
     pub(crate) tcp_info: Option<Box<v1::TcpInfo>>,
 }
@@ -104,6 +106,7 @@ pub(super) fn report(socket: &Arc<Socket>) -> SocketReport {
         waiting: socket.waiting(),
         inode: sys::socket::inode(fd),
         at_mark: sys::socket::at_mark(fd),
+        owner: socket.owner(),
         session_id: socket
             .session()
             .map(|session| session.session_id().to_owned()),
