@@ -5,9 +5,10 @@ use std::{env, error::Error, fs, path::PathBuf};
 use prost::Message;
 
 /// Every file of the API; a new one is added here.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "proto/farsock/v1/address.proto",
     "proto/farsock/v1/host_service.proto",
+    "proto/farsock/v1/journal_service.proto",
     "proto/farsock/v1/message.proto",
     "proto/farsock/v1/operation.proto",
     "proto/farsock/v1/option.proto",

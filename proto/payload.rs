@@ -56,6 +56,27 @@ payloads!(
 );
 received_payloads!(recv_response, recv_from_response, received_message);
 
+/// Bytes as a C string literal, as strace(1) shows them.
+#[must_use]
+pub fn c_string(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() + 2);
+    text.push('"');
+    for &byte in bytes {
+        match byte {
+            b'"' => text.push_str("\\\""),
+            b'\\' => text.push_str("\\\\"),
+            b'\n' => text.push_str("\\n"),
+            b'\r' => text.push_str("\\r"),
+            b'\t' => text.push_str("\\t"),
+            b' '..=b'~' => text.push(char::from(byte)),
+            // Octal, as strace has it; always three digits, so that a digit may follow.
+            _ => text.push_str(&format!("\\{byte:03o}")),
+        }
+    }
+    text.push('"');
+    text
+}
+
 /// The text if it is wanted and is UTF-8, or the bytes again.
 fn as_utf8(data: Bytes, wanted: bool) -> Result<String, Bytes> {
     if wanted {
@@ -82,6 +103,12 @@ mod tests {
             panic!("is UTF-8");
         };
         assert_eq!((text.as_str(), text.as_ptr()), ("a message", place));
+    }
+
+    #[test]
+    fn a_c_string_has_no_byte_that_a_terminal_would_obey() {
+        assert_eq!(c_string(b"a\"\\\n\x1b7\xff"), r#""a\"\\\n\0337\377""#);
+        assert_eq!(c_string(b""), r#""""#);
     }
 
     #[test]

@@ -75,6 +75,18 @@ pub(crate) struct Global {
         hide_env_values = true
     )]
     pub(crate) addr: Option<Endpoint>,
+    /// The session to make the call in, by its id; see `session open`
+    ///
+    /// Each call in a session renews its lease, and the sockets it makes are the session's: they are closed when the lease is over.
+    #[arg(
+        long,
+        global = true,
+        env = "FARSOCK_SESSION",
+        value_name = "ID",
+        value_parser = session_id,
+        hide_env_values = true
+    )]
+    pub(crate) session: Option<String>,
     /// How long a call that waits may take, such as 500ms or 2.5s [default: no limit]
     ///
     /// For accept, connect, send, recv and their kin, poll and resolve. When the time is over the call took nothing from the
@@ -98,7 +110,19 @@ impl Global {
     /// A connection to the daemon that was asked for, or to the default one.
     pub(crate) async fn client(&self) -> Result<Connection, Failure> {
         let endpoint = self.addr.clone().unwrap_or_else(Endpoint::default_daemon);
-        endpoint.connect(self.timeout).await
+        endpoint
+            .connect(self.timeout, self.session.as_deref())
+            .await
+    }
+}
+
+/// A session's id, as `session open` prints it.
+pub(crate) fn session_id(text: &str) -> Result<String, String> {
+    const DIGITS: usize = 32;
+    if text.len() == DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("an id is {DIGITS} hexadecimal digits"))
     }
 }
 

@@ -43,10 +43,17 @@ impl Endpoint {
 
     /// Connects. `timeout` is how long each call may take, at least [`LEAST_TIMEOUT`], on top of what it is to wait.
     ///
-    /// Without a session, since the handles must outlive this process. A single command's handles are the numbers its user typed:
+    /// Without a session of its own, since the handles must outlive this process. A single command's handles are the numbers its user typed:
     /// keeping to the instance that is found would gain nothing.
-    pub(crate) async fn connect(&self, timeout: Option<Duration>) -> Result<Connection, Failure> {
+    pub(crate) async fn connect(
+        &self,
+        timeout: Option<Duration>,
+        session: Option<&str>,
+    ) -> Result<Connection, Failure> {
         let mut builder = Client::builder().unary(true).pin_instance(false);
+        if let Some(id) = session {
+            builder = builder.join_session(id);
+        }
         if let Some(timeout) = timeout {
             builder = builder.timeout(timeout.max(LEAST_TIMEOUT));
         }

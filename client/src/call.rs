@@ -285,7 +285,10 @@ mod tests {
         for file in descriptors.file {
             for service in &file.service {
                 // What streams is no call.
-                for method in service.method.iter().filter(|m| !m.client_streaming()) {
+                let unary = |m: &&prost_types::MethodDescriptorProto| {
+                    !m.client_streaming() && !m.server_streaming()
+                };
+                for method in service.method.iter().filter(unary) {
                     let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
                     methods.push((path, method.input_type().to_owned()));
                 }

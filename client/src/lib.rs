@@ -65,6 +65,7 @@ mod convert;
 mod errno;
 mod error;
 mod host;
+mod journal;
 mod net;
 mod operation;
 mod pipeline;
@@ -100,6 +101,7 @@ pub use crate::{
         interfaces::{Interface, InterfaceAddress},
         resolve::{Resolution, ResolveOptions, ResolvedAddress},
     },
+    journal::{Journal, JournalEvent, JournalOptions, JournalRecord},
     net::{
         tcp_listener::TcpListener, tcp_stream::TcpStream, udp_socket::UdpSocket,
         unix_datagram::UnixDatagram, unix_listener::UnixListener, unix_stream::UnixStream,

@@ -4,7 +4,7 @@
 //! tracked in `closing` and awaited by [`Engine::close_all`]; ending one early would only lose the wait for close(2).
 
 use std::{
-    io,
+    fmt, io,
     os::fd::AsFd,
     sync::{
         Arc,
@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     error::{Error, Result},
+    journal::Journal,
     socket::{Ended, Patience, Reactor, Socket, Watch},
     sys,
     table::Table,
@@ -32,6 +33,17 @@ pub(crate) enum Owner {
     Tcp,
     /// The program that embeds the daemon.
     Embedded,
+}
+
+/// As the journal names it: "uid 0", "tcp", "embedded".
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uid(uid) => write!(f, "uid {uid}"),
+            Self::Tcp => f.write_str("tcp"),
+            Self::Embedded => f.write_str("embedded"),
+        }
+    }
 }
 
 /// What the engine will not go beyond.
@@ -52,6 +64,7 @@ pub(crate) struct Engine {
     pub(crate) table: Table,
     pub(crate) reactor: Arc<Reactor>,
     pub(crate) closing: TaskTracker,
+    pub(crate) journal: Arc<Journal>,
     limits: EngineLimits,
     instance_id: String,
     start_time: SystemTime,
@@ -73,6 +86,7 @@ impl Engine {
             table: Table::new(limits.max_handles),
             reactor: Reactor::start()?,
             closing: TaskTracker::new(),
+            journal: Arc::default(),
             limits,
             instance_id: sys::random::hex_id()?,
             start_time: SystemTime::now(),

@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use farsock_proto::Violation;
+use farsock_proto::{Violation, reason::Reason};
 
 use crate::table::Handle;
 
@@ -61,6 +61,36 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// Why the daemon itself said no; none if it was the kernel that did.
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        Some(match self {
+            Self::Kernel { .. } => return None,
+            Self::Invalid(_) => Reason::InvalidRequest,
+            Self::HandleNotFound(_) => Reason::HandleNotFound,
+            Self::HandleClosed(_) => Reason::HandleClosed,
+            Self::TimedOut(_) => Reason::TimedOut,
+            Self::Cancelled(_) => Reason::Cancelled,
+            Self::DependencyFailed(_) => Reason::DependencyFailed,
+            Self::SessionExpired => Reason::SessionExpired,
+            Self::HandleOutOfBlock(_) => Reason::HandleOutOfBlock,
+            Self::HandleInUse(_) => Reason::HandleInUse,
+            Self::QuotaExceeded { .. } => Reason::QuotaExceeded,
+            Self::Draining => Reason::Draining,
+        })
+    }
+
+    /// The handle that the daemon said no about.
+    pub(crate) fn handle(&self) -> Option<Handle> {
+        match self {
+            Self::HandleNotFound(handle)
+            | Self::HandleClosed(handle)
+            | Self::HandleOutOfBlock(handle)
+            | Self::HandleInUse(handle) => Some(*handle),
+            Self::Kernel { call, .. } | Self::TimedOut(call) | Self::Cancelled(call) => call.handle,
+            _ => None,
+        }
+    }
+
     /// The same error, seen from the message that holds the failing one in its field `outer`.
     pub(crate) fn within(self, outer: &str) -> Self {
         match self {
@@ -125,7 +155,7 @@ impl fmt::Display for Call {
 }
 
 /// The error's text without Rust's " (os error 111)", as strerror(3) puts it.
-fn strip_os_error(error: &io::Error) -> String {
+pub(crate) fn strip_os_error(error: &io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error ") {
         Some(end) => text[..end].to_owned(),

@@ -6,6 +6,7 @@ mod embedded;
 mod engine;
 mod error;
 mod id_set;
+mod journal;
 pub mod listener;
 pub mod log;
 mod operation;

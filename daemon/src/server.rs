@@ -4,7 +4,9 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use farsock_proto::v1::host_service_server::HostServiceServer;
+use farsock_proto::v1::{
+    host_service_server::HostServiceServer, journal_service_server::JournalServiceServer,
+};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tonic::{
@@ -16,7 +18,7 @@ use tracing::{info, warn};
 
 use crate::{
     config::Config,
-    door::{self, host::HostDoor, session::ApiSessions},
+    door::{self, host::HostDoor, journal::JournalDoor, session::ApiSessions},
     engine::{Engine, EngineLimits},
     listener::{ListenAddress, ListenError, Listener, accept, connection::Connections},
     shutdown::Shutdown,
@@ -26,11 +28,12 @@ use crate::{
 pub(crate) const MAX_MESSAGE_BYTES: usize = 4 << 20;
 
 /// The services whose health is told; "" stands for the whole daemon.
-const HEALTH_SERVICES: [&str; 4] = [
+const HEALTH_SERVICES: [&str; 5] = [
     "",
     "farsock.v1.SocketService",
     "farsock.v1.SessionService",
     <HostServiceServer<HostDoor> as NamedService>::NAME,
+    <JournalServiceServer<JournalDoor> as NamedService>::NAME,
 ];
 
 /// A daemon that listens, but does not serve yet.
@@ -118,6 +121,7 @@ impl Server {
         let ended = async {
             engine.idle().await;
             sessions.drain();
+            engine.journal.end();
             // Whoever watches the health has a call that only this ends.
             for service in HEALTH_SERVICES {
                 health.clear_service_status(service).await;
@@ -165,6 +169,10 @@ fn routes(
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
         )
         .add_service(HostServiceServer::new(host).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(
+            JournalServiceServer::new(JournalDoor::new(Arc::clone(engine)))
+                .max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
         .add_service(tonic_health::pb::health_server::HealthServer::new(health))
         .add_service(door::reflection::v1())
         .add_service(door::reflection::v1alpha());

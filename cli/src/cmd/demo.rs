@@ -23,7 +23,9 @@ pub(crate) struct Demo {}
 impl Demo {
     pub(crate) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
         let endpoint = global.addr.clone().unwrap_or(Endpoint::Embedded);
-        let client = endpoint.connect(global.timeout).await?;
+        // A daemon in this process knows no sessions of others.
+        let session = global.session.as_deref().filter(|_| global.addr.is_some());
+        let client = endpoint.connect(global.timeout, session).await?;
         // A daemon reached over TCP may be on another host, where nobody would remove a path.
         let paths = if endpoint.is_local() {
             Paths::private()

@@ -62,6 +62,8 @@ pub(crate) fn fields(info: &SocketInfo) -> Fields {
         .with("create_time", info.create_time)
         .with("waiting_operations", info.waiting_operations)
         .with("inode", info.inode)
+        .with("owner", info.owner.clone())
+        .with("session_id", info.session_id.clone())
         .group("counters", counters);
     match &info.tcp_info {
         Some(tcp) => fields.group("tcp_info", tcp_info::fields(tcp)),

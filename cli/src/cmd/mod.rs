@@ -12,6 +12,7 @@ mod getsockname;
 mod host;
 mod info;
 mod interfaces;
+mod journal;
 mod listen;
 mod ls;
 mod man;
@@ -25,6 +26,7 @@ mod resolve;
 mod send;
 mod sendmsg;
 mod sendto;
+mod session;
 mod shutdown;
 mod socket;
 
@@ -54,6 +56,8 @@ pub(crate) enum Command {
     Poll(poll::Poll),
     Ls(ls::Ls),
     Info(info::Info),
+    Journal(journal::Journal),
+    Session(session::Session),
     Host(host::Host),
     Interfaces(interfaces::Interfaces),
     Resolve(resolve::Resolve),
@@ -87,6 +91,8 @@ impl Command {
             Self::Poll(command) => command.run(global, output).await,
             Self::Ls(command) => command.run(global, output).await,
             Self::Info(command) => command.run(global, output).await,
+            Self::Journal(command) => command.run(global, output).await,
+            Self::Session(command) => command.run(global, output).await,
             Self::Host(command) => command.run(global, output).await,
             Self::Interfaces(command) => command.run(global, output).await,
             Self::Resolve(command) => command.run(global, output).await,

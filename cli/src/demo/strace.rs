@@ -3,25 +3,7 @@
 use std::net::SocketAddr;
 
 use farsock_client::{Address, UnixAddress};
-
-/// Bytes as a C string literal.
-pub(super) fn string(bytes: &[u8]) -> String {
-    let mut text = String::from("\"");
-    for &byte in bytes {
-        match byte {
-            b'"' => text.push_str("\\\""),
-            b'\\' => text.push_str("\\\\"),
-            b'\n' => text.push_str("\\n"),
-            b'\r' => text.push_str("\\r"),
-            b'\t' => text.push_str("\\t"),
-            b' '..=b'~' => text.push(char::from(byte)),
-            // Octal, as strace has it; always three digits, so that a digit may follow.
-            _ => text.push_str(&format!("\\{byte:03o}")),
-        }
-    }
-    text.push('"');
-    text
-}
+pub(super) use farsock_proto::payload::c_string as string;
 
 /// An address as the structure that the call takes.
 pub(super) fn sockaddr(address: &Address) -> String {

@@ -3,8 +3,10 @@
 mod demo;
 mod errors;
 mod forms;
+mod journal;
 mod options;
 mod readme;
+mod session;
 mod shell;
 mod tcp;
 mod udp;

@@ -1,7 +1,7 @@
 //! A shell for tests: a daemon on a unix socket of its own, and `farsock` commands that reach it by FARSOCK_ADDR.
 
 use std::{
-    io::Write,
+    io::{Read as _, Write},
     path::Path,
     process::{Child, Command, Output, Stdio},
 };
@@ -40,6 +40,11 @@ impl Shell {
             shutdown,
             server: Some(server),
         }
+    }
+
+    /// Tells the daemon to end in good order.
+    pub(crate) fn drain(&self) {
+        self.shutdown.drain();
     }
 
     /// Where the daemon listens.
@@ -129,6 +134,11 @@ impl Shell {
         panic!("nothing waits on handle {handle}");
     }
 
+    /// A command, to be started.
+    pub(crate) fn command_of(&self, line: &str) -> Command {
+        self.command(&words(line))
+    }
+
     fn command(&self, words: &[String]) -> Command {
         let mut command = farsock();
         command.args(words).env("FARSOCK_ADDR", &self.address);
@@ -171,6 +181,29 @@ impl Waiting {
         stderr
     }
 
+    /// Returns when it has said `note` on stderr, as its first line.
+    #[track_caller]
+    pub(crate) fn until_note(&mut self, note: &str) {
+        let child = self.child.as_mut().expect("it has not ended yet");
+        let stderr = child.stderr.as_mut().expect("stderr is piped");
+        // Byte by byte: what follows is for others to read.
+        let line: Vec<u8> = stderr
+            .bytes()
+            .map_while(Result::ok)
+            .take_while(|byte| *byte != b'\n')
+            .collect();
+        assert_eq!(text(&line), format!("farsock: {note}"), "{}", self.line);
+    }
+
+    /// Ctrl-C.
+    pub(crate) fn interrupt(&self) {
+        let child = self.child.as_ref().expect("it has not ended yet");
+        let sent = Command::new("/bin/sh")
+            .args(["-c", &format!("kill -INT {}", child.id())])
+            .status();
+        assert!(sent.expect("sh runs").success());
+    }
+
     fn end(&mut self) -> Output {
         let child = self.child.take().expect("it has not ended yet");
         child.wait_with_output().expect("it ends")
@@ -191,6 +224,7 @@ pub(crate) fn farsock() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_farsock"));
     command
         .env_remove("FARSOCK_ADDR")
+        .env_remove("FARSOCK_SESSION")
         .env_remove("XDG_RUNTIME_DIR")
         .stdin(Stdio::null());
     command

@@ -100,16 +100,17 @@ fn ls_and_info_tell_states_addresses_and_queues() {
     assert_eq!(
         lines[0],
         [
-            "HANDLE", "TYPE", "STATE", "RECV-Q", "SEND-Q", "LOCAL", "PEER", "AGE"
+            "HANDLE", "TYPE", "STATE", "RECV-Q", "SEND-Q", "LOCAL", "PEER", "OWNER", "SESSION",
+            "LEASE", "AGE"
         ]
     );
     assert_eq!(
         lines[1][..7],
-        ["1", "tcp", "listen", "1", "5", &address, "-"]
+        ["1", "tcp", "LISTEN", "1", "5", &address, "-"]
     );
     assert_eq!(
         lines[2][..7],
-        ["2", "tcp", "established", "0", "0", &own, &address]
+        ["2", "tcp", "ESTAB", "0", "0", &own, &address]
     );
     assert_eq!(lines[3][1], "udp6");
     assert_eq!(lines.len(), 4);

@@ -68,6 +68,20 @@ impl SessionOptions {
     }
 }
 
+impl From<SessionOptions> for v1::OpenSessionRequest {
+    fn from(options: SessionOptions) -> Self {
+        Self {
+            lease: options.lease.map(duration_to_wire),
+            on_expiry: match options.on_expiry {
+                OnExpiry::Close => v1::OnExpiry::Close,
+                OnExpiry::Abort => v1::OnExpiry::Abort,
+            }
+            .into(),
+            label: options.label,
+        }
+    }
+}
+
 /// A session, and a [`Client`] whose calls are its operations.
 ///
 /// Closed when it and all clones of its client are dropped, best effort, or by
@@ -85,15 +99,7 @@ impl Client {
     /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a lease out of range or a label that
     /// is too long, and [`Reason::QuotaExceeded`](crate::Reason::QuotaExceeded).
     pub async fn open_session(&self, options: SessionOptions) -> Result<Session> {
-        let request = v1::OpenSessionRequest {
-            lease: options.lease.map(duration_to_wire),
-            on_expiry: match options.on_expiry {
-                OnExpiry::Close => v1::OnExpiry::Close,
-                OnExpiry::Abort => v1::OnExpiry::Abort,
-            }
-            .into(),
-            label: options.label,
-        };
+        let request = v1::OpenSessionRequest::from(options);
         let tried = Tried::of(&request);
         let opened = self.call(request).await?;
         let lease = convert::span("lease", opened.lease)
@@ -114,6 +120,18 @@ impl Client {
         Ok(Session {
             client: self.with_stream(stream),
         })
+    }
+
+    /// Opens a session that nobody uses yet, and tells its id: for programs that hand it on
+    /// ([`Builder::join_session`](crate::Builder::join_session)). It lives for its lease, and longer as
+    /// calls in it renew it.
+    ///
+    /// # Errors
+    ///
+    /// As of [`open_session`](Self::open_session).
+    pub async fn open_session_detached(&self, options: SessionOptions) -> Result<String> {
+        let opened = self.call(v1::OpenSessionRequest::from(options)).await?;
+        Ok(opened.session_id)
     }
 
     /// The id of the client's session: 32 hexadecimal digits. None of a client without a session.

@@ -57,6 +57,10 @@ pub struct SocketInfo {
     pub inode: u64,
     /// Whether the next byte to read is at the out-of-band mark.
     pub at_mark: bool,
+    /// Whose it is: "uid 0", "tcp" or "embedded".
+    pub owner: String,
+    /// The session that it belongs to, if it does not live until it is closed.
+    pub session_id: Option<String>,
     /// TCP's own state and measurements: of TCP sockets, and from [`RemoteSocket::info`] alone.
     pub tcp_info: Option<TcpInfo>,
 }
@@ -98,6 +102,8 @@ pub(super) fn socket_info(socket: v1::Socket) -> Result<SocketInfo, Violation> {
         waiting_operations: socket.waiting_operations,
         inode: socket.inode,
         at_mark: socket.at_mark,
+        owner: socket.owner,
+        session_id: (!socket.session_id.is_empty()).then_some(socket.session_id),
         tcp_info: socket.tcp_info,
     })
 }

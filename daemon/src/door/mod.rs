@@ -3,6 +3,7 @@
 //! Nothing below this module names tonic or prost.
 
 pub(crate) mod host;
+pub(crate) mod journal;
 pub(crate) mod reflection;
 pub(crate) mod session;
 mod status;

@@ -20,53 +20,23 @@ use crate::{
 /// The status that says `error` to a client.
 pub(crate) fn status(error: &Error) -> Status {
     let message = error.to_string();
-    match error {
-        Error::Kernel { call, source } => kernel(&message, call, source),
-        Error::Invalid(violation) => invalid(violation),
-        Error::HandleNotFound(handle) => daemon(
-            Code::NotFound,
-            Reason::HandleNotFound,
-            message,
-            Some(handle.0),
-        ),
-        Error::HandleClosed(handle) => {
-            daemon(Code::Aborted, Reason::HandleClosed, message, Some(handle.0))
+    let code = match error {
+        Error::Kernel { call, source } => return kernel(&message, call, source),
+        Error::Invalid(violation) => return invalid(violation),
+        Error::HandleNotFound(_) => Code::NotFound,
+        Error::HandleClosed(_) | Error::DependencyFailed(_) | Error::SessionExpired => {
+            Code::Aborted
         }
-        Error::TimedOut(call) => daemon(
-            Code::DeadlineExceeded,
-            Reason::TimedOut,
-            message,
-            call.handle.map(|handle| handle.0),
-        ),
-        Error::Cancelled(call) => daemon(
-            Code::Cancelled,
-            Reason::Cancelled,
-            message,
-            call.handle.map(|handle| handle.0),
-        ),
-        Error::DependencyFailed(_) => {
-            daemon(Code::Aborted, Reason::DependencyFailed, message, None)
-        }
-        Error::SessionExpired => daemon(Code::Aborted, Reason::SessionExpired, message, None),
-        Error::HandleOutOfBlock(handle) => daemon(
-            Code::InvalidArgument,
-            Reason::HandleOutOfBlock,
-            message,
-            Some(handle.0),
-        ),
-        Error::HandleInUse(handle) => daemon(
-            Code::AlreadyExists,
-            Reason::HandleInUse,
-            message,
-            Some(handle.0),
-        ),
-        Error::QuotaExceeded { .. } => daemon(
-            Code::ResourceExhausted,
-            Reason::QuotaExceeded,
-            message,
-            None,
-        ),
-        Error::Draining => daemon(Code::Unavailable, Reason::Draining, message, None),
+        Error::TimedOut(_) => Code::DeadlineExceeded,
+        Error::Cancelled(_) => Code::Cancelled,
+        Error::HandleOutOfBlock(_) => Code::InvalidArgument,
+        Error::HandleInUse(_) => Code::AlreadyExists,
+        Error::QuotaExceeded { .. } => Code::ResourceExhausted,
+        Error::Draining => Code::Unavailable,
+    };
+    match error.reason() {
+        Some(reason) => daemon(code, reason, message, error.handle().map(|handle| handle.0)),
+        None => Status::new(code, message),
     }
 }
 

@@ -54,6 +54,7 @@ impl UnaryDoor {
             engine: Arc::clone(&self.engine),
             owner,
             session: session.as_ref().map(|session| Arc::clone(&session.block)),
+            request_id: None,
             watch: None,
         };
         if let Some(session) = &session {

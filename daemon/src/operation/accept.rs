@@ -1,12 +1,17 @@
 //! Accept: accept4(2).
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    fmt::{self, Write as _},
+    sync::atomic::Ordering,
+    time::Duration,
+};
 
 use farsock_proto::address::Address;
 
 use super::{Context, Operation};
 use crate::{
     error::{Call, Result},
+    journal::{Answer, CallText},
     socket::Fault,
     sys,
     table::Handle,
@@ -35,6 +40,18 @@ impl Operation for Accept {
 
     fn handle(&self) -> Option<Handle> {
         Some(self.handle)
+    }
+
+    fn describe(&self, call: &mut CallText) -> fmt::Result {
+        if self.nonblocking {
+            write!(call, "accept4({}, SOCK_NONBLOCK)", self.handle)
+        } else {
+            write!(call, "accept({})", self.handle)
+        }
+    }
+
+    fn answer(output: &Accepted) -> Answer<'_> {
+        Answer::handle(output.handle).with_any(output.peer.as_ref())
     }
 
     async fn execute(self, context: &Context) -> Result<Accepted> {

@@ -1,12 +1,16 @@
 //! Bind: bind(2), and getsockname(2) for what the kernel chose.
 
-use std::os::fd::AsFd;
+use std::{
+    fmt::{self, Write as _},
+    os::fd::AsFd,
+};
 
 use farsock_proto::address::Address;
 
 use super::{Context, Operation};
 use crate::{
     error::{Call, Result},
+    journal::{Answer, CallText},
     sys,
     table::Handle,
 };
@@ -24,6 +28,14 @@ impl Operation for Bind {
 
     fn handle(&self) -> Option<Handle> {
         Some(self.handle)
+    }
+
+    fn describe(&self, call: &mut CallText) -> fmt::Result {
+        write!(call, "bind({}, {})", self.handle, self.address)
+    }
+
+    fn answer(output: &Option<Address>) -> Answer<'_> {
+        Answer::number(0).with_any(output.as_ref())
     }
 
     async fn execute(self, context: &Context) -> Result<Option<Address>> {

@@ -1,10 +1,14 @@
 //! Close: close(2).
 
-use std::io;
+use std::{
+    fmt::{self, Write as _},
+    io,
+};
 
 use super::{Context, Operation};
 use crate::{
     error::{Call, Result},
+    journal::{Answer, CallText},
     table::Handle,
 };
 
@@ -22,6 +26,15 @@ impl Operation for Close {
 
     fn handle(&self) -> Option<Handle> {
         Some(self.handle)
+    }
+
+    fn describe(&self, call: &mut CallText) -> fmt::Result {
+        let abort = if self.abort { ", abort" } else { "" };
+        write!(call, "close({}{abort})", self.handle)
+    }
+
+    fn answer((): &()) -> Answer<'_> {
+        Answer::number(0)
     }
 
     async fn execute(self, context: &Context) -> Result<()> {

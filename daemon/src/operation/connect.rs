@@ -1,12 +1,17 @@
 //! Connect: connect(2), and getsockname(2) for what the kernel chose.
 
-use std::{os::fd::AsFd, time::Duration};
+use std::{
+    fmt::{self, Write as _},
+    os::fd::AsFd,
+    time::Duration,
+};
 
 use farsock_proto::address::Address;
 
 use super::{Context, Operation};
 use crate::{
     error::{Call, Result},
+    journal::{Answer, CallText},
     sys,
     table::Handle,
 };
@@ -25,6 +30,14 @@ impl Operation for Connect {
 
     fn handle(&self) -> Option<Handle> {
         Some(self.handle)
+    }
+
+    fn describe(&self, call: &mut CallText) -> fmt::Result {
+        write!(call, "connect({}, {})", self.handle, self.address)
+    }
+
+    fn answer(output: &Option<Address>) -> Answer<'_> {
+        Answer::number(0).with_any(output.as_ref())
     }
 
     async fn execute(self, context: &Context) -> Result<Option<Address>> {

@@ -1,6 +1,9 @@
 //! CreateSocket: socket(2).
 
-use std::os::fd::AsFd;
+use std::{
+    fmt::{self, Write as _},
+    os::fd::AsFd,
+};
 
 use farsock_proto::{
     option::{OptionName, OptionValue},
@@ -10,6 +13,7 @@ use farsock_proto::{
 use super::{Context, Operation, set_option};
 use crate::{
     error::{Call, Result},
+    journal::{Answer, CallText},
     sys,
     table::Handle,
 };
@@ -32,6 +36,27 @@ impl Operation for CreateSocket {
 
     fn handle(&self) -> Option<Handle> {
         None
+    }
+
+    fn describe(&self, call: &mut CallText) -> fmt::Result {
+        let flags = if self.nonblocking {
+            "|SOCK_NONBLOCK"
+        } else {
+            ""
+        };
+        write!(
+            call,
+            "socket({}, {}{flags}, {}",
+            self.domain, self.kind, self.protocol
+        )?;
+        for (name, value) in &self.options {
+            write!(call, ", {name}={value}")?;
+        }
+        call.write_str(")")
+    }
+
+    fn answer(output: &Handle) -> Answer<'_> {
+        Answer::handle(*output)
     }
 
     async fn execute(self, context: &Context) -> Result<Handle> {

@@ -1,12 +1,16 @@
 //! CreateSocketPair: socketpair(2).
 
-use std::os::fd::AsFd;
+use std::{
+    fmt::{self, Write as _},
+    os::fd::AsFd,
+};
 
 use farsock_proto::socket::{Domain, Protocol, SocketType};
 
 use super::{Context, Operation};
 use crate::{
     error::{Call, Result},
+    journal::{Answer, CallText},
     sys,
     table::Handle,
 };
@@ -28,6 +32,26 @@ impl Operation for CreateSocketPair {
 
     fn handle(&self) -> Option<Handle> {
         None
+    }
+
+    fn describe(&self, call: &mut CallText) -> fmt::Result {
+        let flags = if self.nonblocking {
+            "|SOCK_NONBLOCK"
+        } else {
+            ""
+        };
+        write!(
+            call,
+            "socketpair({}, {}{flags}, {})",
+            self.domain, self.kind, self.protocol
+        )
+    }
+
+    fn answer(output: &(Handle, Handle)) -> Answer<'_> {
+        let (first, second) = *output;
+        Answer::number(0)
+            .with(format_args!("[{first}, {second}]"))
+            .made(&[first, second])
     }
 
     async fn execute(self, context: &Context) -> Result<(Handle, Handle)> {

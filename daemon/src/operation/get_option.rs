@@ -1,6 +1,9 @@
 //! GetOption: getsockopt(2).
 
-use std::os::fd::AsFd;
+use std::{
+    fmt::{self, Write as _},
+    os::fd::AsFd,
+};
 
 use farsock_proto::{
     option::{OptionName, OptionValue},
@@ -8,7 +11,12 @@ use farsock_proto::{
 };
 
 use super::{Context, Operation, set_option};
-use crate::{error::Result, sys::option, table::Handle};
+use crate::{
+    error::Result,
+    journal::{Answer, CallText},
+    sys::option,
+    table::Handle,
+};
 
 /// Room for an option of kind raw, if the request names none.
 const DEFAULT_LENGTH: usize = 1024;
@@ -31,6 +39,18 @@ impl Operation for GetOption {
 
     fn room(&self) -> usize {
         1024 + self.length.unwrap_or(DEFAULT_LENGTH)
+    }
+
+    fn describe(&self, call: &mut CallText) -> fmt::Result {
+        write!(call, "getsockopt({}, {})", self.handle, self.name)
+    }
+
+    fn answer(output: &OptionValue) -> Answer<'_> {
+        match output {
+            // Sixty fields, which `info` shows.
+            OptionValue::TcpInfo(_) => Answer::number(0),
+            value => Answer::number(0).with(value),
+        }
     }
 
     async fn execute(self, context: &Context) -> Result<OptionValue> {

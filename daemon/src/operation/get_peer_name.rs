@@ -1,12 +1,16 @@
 //! GetPeerName: getpeername(2).
 
-use std::os::fd::AsFd;
+use std::{
+    fmt::{self, Write as _},
+    os::fd::AsFd,
+};
 
 use farsock_proto::address::Address;
 
 use super::{Context, Operation};
 use crate::{
     error::{Call, Result},
+    journal::{Answer, CallText},
     sys,
     table::Handle,
 };
@@ -23,6 +27,14 @@ impl Operation for GetPeerName {
 
     fn handle(&self) -> Option<Handle> {
         Some(self.handle)
+    }
+
+    fn describe(&self, call: &mut CallText) -> fmt::Result {
+        write!(call, "getpeername({})", self.handle)
+    }
+
+    fn answer(output: &Option<Address>) -> Answer<'_> {
+        Answer::number(0).with_any(output.as_ref())
     }
 
     async fn execute(self, context: &Context) -> Result<Option<Address>> {

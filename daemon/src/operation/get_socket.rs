@@ -1,6 +1,7 @@
 //! GetSocket: what ss(8) shows of a socket, and more.
 
 use std::{
+    fmt::{self, Write as _},
     os::fd::AsFd,
     sync::{Arc, atomic::Ordering},
     time::SystemTime,
@@ -10,7 +11,9 @@ use farsock_proto::{address::Address, option::OptionValue, v1};
 
 use super::{Context, Operation};
 use crate::{
+    engine::Owner,
     error::Result,
+    journal::{Answer, CallText},
     socket::Socket,
     sys::{
         self, option,
@@ -45,6 +48,7 @@ pub(crate) struct SocketReport {
     pub(crate) waiting: usize,
     pub(crate) inode: u64,
     pub(crate) at_mark: bool,
+    pub(crate) owner: Owner,
     pub(crate) session_id: Option<String>,
     pub(crate) tcp_info: Option<Box<v1::TcpInfo>>,
 }
@@ -55,6 +59,14 @@ impl Operation for GetSocket {
 
     fn handle(&self) -> Option<Handle> {
         Some(self.handle)
+    }
+
+    fn describe(&self, call: &mut CallText) -> fmt::Result {
+        write!(call, "getsocket({})", self.handle)
+    }
+
+    fn answer(_output: &SocketReport) -> Answer<'_> {
+        Answer::number(0)
     }
 
     async fn execute(self, context: &Context) -> Result<SocketReport> {
@@ -94,6 +106,7 @@ pub(super) fn report(socket: &Arc<Socket>) -> SocketReport {
         waiting: socket.waiting(),
         inode: sys::socket::inode(fd),
         at_mark: sys::socket::at_mark(fd),
+        owner: socket.owner(),
         session_id: socket
             .session()
             .map(|session| session.session_id().to_owned()),

@@ -1,7 +1,14 @@
 //! ListSockets: the caller's sockets, a page at a time.
 
 use super::{Context, Operation, get_socket};
-use crate::{error::Result, operation::SocketReport, table::Handle};
+use std::fmt::{self, Write as _};
+
+use crate::{
+    error::Result,
+    journal::{Answer, CallText},
+    operation::SocketReport,
+    table::Handle,
+};
 
 /// Lists the caller's sockets by handle, upwards.
 #[derive(Debug)]
@@ -29,6 +36,14 @@ impl Operation for ListSockets {
 
     fn room(&self) -> usize {
         1024 + 1024 * self.count
+    }
+
+    fn describe(&self, call: &mut CallText) -> fmt::Result {
+        write!(call, "listsockets({}, {})", self.after, self.count)
+    }
+
+    fn answer(output: &SocketPage) -> Answer<'_> {
+        Answer::number(output.sockets.len())
     }
 
     async fn execute(self, context: &Context) -> Result<SocketPage> {

@@ -24,6 +24,7 @@ mod set_option;
 mod shutdown;
 
 use std::{
+    fmt,
     os::fd::OwnedFd,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -80,6 +81,7 @@ pub(crate) use crate::sys::{
 use crate::{
     engine::{Engine, Owner},
     error::{Error, Result},
+    journal::{Answer, CallText},
     socket::{Patience, Socket, Watch},
     sys::socket::Kind,
     table::{Block, Claim, Handle, Reservation},
@@ -103,6 +105,22 @@ pub(crate) trait Operation: Sized + std::marker::Send {
     /// The handle it is about, if there is just one.
     fn handle(&self) -> Option<Handle>;
 
+    /// Other handles that it is about.
+    fn others(&self) -> Vec<Handle> {
+        Vec::new()
+    }
+
+    /// Writes the system call with its arguments, as strace(1) shows it.
+    fn describe(&self, call: &mut CallText) -> fmt::Result;
+
+    /// What it sends; of several messages the first one's.
+    fn payload(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// What its answer says.
+    fn answer(output: &Self::Output) -> Answer<'_>;
+
     /// How many bytes its answer may take: what a session keeps room for before it starts.
     fn room(&self) -> usize {
         1024
@@ -122,6 +140,8 @@ pub(crate) struct Context {
     pub(crate) owner: Owner,
     /// The session that the operation belongs to: sockets it makes are the session's.
     pub(crate) session: Option<Arc<Block>>,
+    /// Its request id within the session.
+    pub(crate) request_id: Option<u64>,
     /// Who watches the operation.
     pub(crate) watch: Option<Arc<Watch>>,
 }
@@ -173,7 +193,18 @@ pub(crate) async fn execute<O: Operation>(context: &Context, operation: O) -> Re
         verb = O::VERB,
         handle = operation.handle().map(|handle| handle.0),
     );
-    let outcome = operation.execute(context).instrument(span.clone()).await;
+    let entry = context.engine.journal.begin(context, &operation);
+    let watched = entry.as_ref().map(|entry| Context {
+        watch: Some(Arc::clone(entry.watch())),
+        ..context.clone()
+    });
+    let outcome = operation
+        .execute(watched.as_ref().unwrap_or(context))
+        .instrument(span.clone())
+        .await;
+    if let Some(entry) = entry {
+        entry.end(outcome.as_ref().map(O::answer));
+    }
     if let Err(error) = &outcome {
         tracing::debug!(parent: &span, %error, "failed");
     }

@@ -1,6 +1,7 @@
 //! Poll: poll(2).
 
 use std::{
+    fmt::{self, Write as _},
     future::poll_fn,
     os::fd::AsFd,
     pin::Pin,
@@ -12,6 +13,7 @@ use std::{
 use super::{Context, Operation};
 use crate::{
     error::{Call, Error, Result},
+    journal::{Answer, CallText},
     socket::{Fault, Socket, Wait},
     sys::{self, socket::Events},
     table::Handle,
@@ -43,6 +45,40 @@ impl Operation for Poll {
 
     fn room(&self) -> usize {
         1024 + 64 * self.entries.len()
+    }
+
+    fn others(&self) -> Vec<Handle> {
+        self.entries.iter().map(|(handle, _)| *handle).collect()
+    }
+
+    fn describe(&self, call: &mut CallText) -> fmt::Result {
+        call.write_str("poll([")?;
+        let mut separator = "";
+        for (handle, events) in &self.entries {
+            write!(call, "{separator}{{fd={handle}, events={events}}}")?;
+            separator = ", ";
+        }
+        write!(call, "], {}, ", self.entries.len())?;
+        match self.timeout {
+            Some(timeout) => write!(call, "{})", timeout.as_millis()),
+            None => call.write_str("-1)"),
+        }
+    }
+
+    fn answer(output: &Vec<Ready>) -> Answer<'_> {
+        // As strace has it, and no more than a line.
+        const MOST: usize = 8;
+        let mut answer = Answer::number(output.len());
+        for ready in output.iter().take(MOST) {
+            answer = answer.with(format_args!(
+                "{{fd={}, revents={}}}",
+                ready.handle, ready.events
+            ));
+        }
+        if output.len() > MOST {
+            answer = answer.with("...");
+        }
+        answer
     }
 
     async fn execute(self, context: &Context) -> Result<Vec<Ready>> {

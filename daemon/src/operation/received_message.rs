@@ -14,6 +14,7 @@ use farsock_proto::{
 
 use super::Context;
 use crate::{
+    journal::Answer,
     socket::{ReceiveRequest, Socket},
     sys::{
         self,
@@ -62,6 +63,34 @@ impl ReceivedMessage {
             end_of_stream,
             control: control.collect(),
         }
+    }
+}
+
+impl ReceivedMessage {
+    /// What it says in the journal.
+    pub(super) fn answer(&self) -> Answer<'_> {
+        let flags = (!self.flags.is_empty()).then_some(self.flags);
+        let made: Vec<_> = self.handles().collect();
+        let sockets = (!made.is_empty()).then_some("SCM_RIGHTS");
+        Answer::number(self.data.len())
+            .moved(self.data.len())
+            .payload(&self.data)
+            .with_any(self.address.as_ref())
+            .with_any(flags)
+            .with_any(sockets)
+            .made(&made)
+    }
+
+    /// The sockets that came with it.
+    pub(super) fn handles(&self) -> impl Iterator<Item = Handle> {
+        self.control
+            .iter()
+            .filter_map(|message| match message {
+                ControlMessage::Rights(rights) => Some(&rights.handles),
+                _ => None,
+            })
+            .flatten()
+            .map(|handle| Handle(*handle))
     }
 }
 

@@ -1,12 +1,16 @@
 //! Recv: recv(2).
 
-use std::time::Duration;
+use std::{
+    fmt::{self, Write as _},
+    time::Duration,
+};
 
 use farsock_proto::message::MessageFlags;
 
 use super::{Context, Operation, ReceivedMessage};
 use crate::{
     error::{Call, Result},
+    journal::{Answer, CallText},
     socket::ReceiveRequest,
     table::Handle,
 };
@@ -30,6 +34,16 @@ impl Operation for Recv {
 
     fn room(&self) -> usize {
         1024 + self.length
+    }
+
+    fn describe(&self, call: &mut CallText) -> fmt::Result {
+        write!(call, "recv({}, ", self.handle)?;
+        call.payload();
+        write!(call, ", {}, {})", self.length, self.flags)
+    }
+
+    fn answer(output: &ReceivedMessage) -> Answer<'_> {
+        output.answer()
     }
 
     async fn execute(self, context: &Context) -> Result<ReceivedMessage> {

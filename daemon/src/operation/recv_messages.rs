@@ -1,12 +1,16 @@
 //! RecvMessages: recvmsg(2) and recvmmsg(2).
 
-use std::time::Duration;
+use std::{
+    fmt::{self, Write as _},
+    time::Duration,
+};
 
 use farsock_proto::message::MessageFlags;
 
 use super::{Context, Operation, ReceivedMessage};
 use crate::{
     error::{Call, Result},
+    journal::{Answer, CallText},
     socket::ReceiveRequest,
     table::Handle,
 };
@@ -32,6 +36,37 @@ impl Operation for RecvMessages {
 
     fn room(&self) -> usize {
         1024 + self.count * (self.length + self.control_length)
+    }
+
+    fn describe(&self, call: &mut CallText) -> fmt::Result {
+        let name = if self.count == 1 {
+            "recvmsg"
+        } else {
+            "recvmmsg"
+        };
+        write!(call, "{name}({}, {{", self.handle)?;
+        call.payload();
+        write!(call, ", {}}}, ", self.length)?;
+        if self.count != 1 {
+            write!(call, "..., {}, ", self.count)?;
+        }
+        write!(call, "{})", self.flags)
+    }
+
+    fn answer(output: &Vec<ReceivedMessage>) -> Answer<'_> {
+        match output.as_slice() {
+            [message] => message.answer(),
+            messages => {
+                let made = messages.iter().flat_map(ReceivedMessage::handles);
+                let answer = Answer::number(messages.len())
+                    .moved(messages.iter().map(|message| message.data.len()).sum())
+                    .made(&made.collect::<Vec<_>>());
+                match messages.first() {
+                    Some(first) => answer.payload(&first.data),
+                    None => answer,
+                }
+            }
+        }
     }
 
     async fn execute(self, context: &Context) -> Result<Vec<ReceivedMessage>> {

@@ -1,6 +1,9 @@
 //! Send: send(2).
 
-use std::time::Duration;
+use std::{
+    fmt::{self, Write as _},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use farsock_proto::message::MessageFlags;
@@ -8,6 +11,7 @@ use farsock_proto::message::MessageFlags;
 use super::{Context, Operation};
 use crate::{
     error::{Call, Result},
+    journal::{Answer, CallText},
     table::Handle,
 };
 
@@ -26,6 +30,20 @@ impl Operation for Send {
 
     fn handle(&self) -> Option<Handle> {
         Some(self.handle)
+    }
+
+    fn describe(&self, call: &mut CallText) -> fmt::Result {
+        write!(call, "send({}, ", self.handle)?;
+        call.payload();
+        write!(call, ", {}, {})", self.data.len(), self.flags)
+    }
+
+    fn payload(&self) -> Option<&[u8]> {
+        Some(&self.data)
+    }
+
+    fn answer(output: &usize) -> Answer<'_> {
+        Answer::number(*output).moved(*output)
     }
 
     async fn execute(self, context: &Context) -> Result<usize> {

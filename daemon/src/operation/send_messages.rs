@@ -1,6 +1,11 @@
 //! SendMessages: sendmsg(2) and sendmmsg(2).
 
-use std::{os::fd::AsFd, sync::Arc, time::Duration};
+use std::{
+    fmt::{self, Write as _},
+    os::fd::AsFd,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use farsock_proto::{
@@ -11,6 +16,7 @@ use farsock_proto::{
 use super::{Context, Operation};
 use crate::{
     error::{Call, Error, Result},
+    journal::{Answer, CallText},
     socket::Socket,
     sys::message::{Outgoing, SentRights},
     table::Handle,
@@ -39,6 +45,52 @@ impl Operation for SendMessages {
 
     fn handle(&self) -> Option<Handle> {
         Some(self.handle)
+    }
+
+    fn others(&self) -> Vec<Handle> {
+        let control = self.messages.iter().flat_map(|message| &message.control);
+        control
+            .filter_map(|message| match message {
+                ControlMessage::Rights(rights) => Some(&rights.handles),
+                _ => None,
+            })
+            .flatten()
+            .map(|handle| Handle(*handle))
+            .collect()
+    }
+
+    fn describe(&self, call: &mut CallText) -> fmt::Result {
+        let (handle, count) = (self.handle, self.messages.len());
+        let name = if count == 1 { "sendmsg" } else { "sendmmsg" };
+        write!(call, "{name}({handle}, ")?;
+        if let Some(first) = self.messages.first() {
+            call.write_str("{")?;
+            if let Some(address) = &first.address {
+                write!(call, "{address}, ")?;
+            }
+            call.payload();
+            write!(call, ", {}", first.data.len())?;
+            if !first.control.is_empty() {
+                write!(call, ", {} control", first.control.len())?;
+            }
+            call.write_str("}, ")?;
+        }
+        if count != 1 {
+            // The others are only counted: there may be a thousand.
+            write!(call, "..., {count}, ")?;
+        }
+        write!(call, "{})", self.flags)
+    }
+
+    fn payload(&self) -> Option<&[u8]> {
+        self.messages.first().map(|message| &*message.data)
+    }
+
+    fn answer(output: &Vec<usize>) -> Answer<'_> {
+        match output.as_slice() {
+            [length] => Answer::number(*length).moved(*length),
+            lengths => Answer::number(lengths.len()).moved(lengths.iter().sum()),
+        }
     }
 
     async fn execute(self, context: &Context) -> Result<Vec<usize>> {

@@ -1,6 +1,9 @@
 //! SendTo: sendto(2).
 
-use std::time::Duration;
+use std::{
+    fmt::{self, Write as _},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use farsock_proto::{address::Address, message::MessageFlags};
@@ -8,6 +11,7 @@ use farsock_proto::{address::Address, message::MessageFlags};
 use super::{Context, Operation};
 use crate::{
     error::{Call, Result},
+    journal::{Answer, CallText},
     table::Handle,
 };
 
@@ -27,6 +31,24 @@ impl Operation for SendTo {
 
     fn handle(&self) -> Option<Handle> {
         Some(self.handle)
+    }
+
+    fn describe(&self, call: &mut CallText) -> fmt::Result {
+        write!(call, "sendto({}, ", self.handle)?;
+        call.payload();
+        write!(call, ", {}, {}, ", self.data.len(), self.flags)?;
+        match &self.address {
+            Some(address) => write!(call, "{address})"),
+            None => call.write_str("NULL)"),
+        }
+    }
+
+    fn payload(&self) -> Option<&[u8]> {
+        Some(&self.data)
+    }
+
+    fn answer(output: &usize) -> Answer<'_> {
+        Answer::number(*output).moved(*output)
     }
 
     async fn execute(self, context: &Context) -> Result<usize> {

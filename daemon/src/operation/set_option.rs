@@ -1,6 +1,9 @@
 //! SetOption: setsockopt(2).
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::{
+    fmt::{self, Write as _},
+    os::fd::{AsFd, BorrowedFd},
+};
 
 use farsock_proto::{
     Violation,
@@ -11,6 +14,7 @@ use farsock_proto::{
 use super::{Context, Operation};
 use crate::{
     error::{Call, Error, Result},
+    journal::{Answer, CallText},
     sys::option::{self, OptionError},
     table::Handle,
 };
@@ -29,6 +33,18 @@ impl Operation for SetOption {
 
     fn handle(&self) -> Option<Handle> {
         Some(self.handle)
+    }
+
+    fn describe(&self, call: &mut CallText) -> fmt::Result {
+        write!(
+            call,
+            "setsockopt({}, {}, {})",
+            self.handle, self.name, self.value
+        )
+    }
+
+    fn answer((): &()) -> Answer<'_> {
+        Answer::number(0)
     }
 
     async fn execute(self, context: &Context) -> Result<()> {

@@ -1,10 +1,13 @@
 //! Shutdown: shutdown(2).
 
+use std::fmt::{self, Write as _};
+
 use farsock_proto::socket::ShutdownHow;
 
 use super::{Context, Operation};
 use crate::{
     error::{Call, Result},
+    journal::{Answer, CallText},
     table::Handle,
 };
 
@@ -21,6 +24,14 @@ impl Operation for Shutdown {
 
     fn handle(&self) -> Option<Handle> {
         Some(self.handle)
+    }
+
+    fn describe(&self, call: &mut CallText) -> fmt::Result {
+        write!(call, "shutdown({}, {})", self.handle, self.how)
+    }
+
+    fn answer((): &()) -> Answer<'_> {
+        Answer::number(0)
     }
 
     async fn execute(self, context: &Context) -> Result<()> {

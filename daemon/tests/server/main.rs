@@ -5,6 +5,7 @@ mod deadline;
 mod drain;
 mod embedded;
 mod host;
+mod journal;
 mod limits;
 mod process;
 mod services;

@@ -10,7 +10,13 @@ use crate::support::{Directory, Serving, unix};
 async fn every_service_is_healthy_and_others_are_not_found() {
     let serving = Serving::tcp().await;
     let mut client = HealthClient::new(serving.client().await);
-    for service in ["", "farsock.v1.SocketService", "farsock.v1.HostService"] {
+    for service in [
+        "",
+        "farsock.v1.SocketService",
+        "farsock.v1.SessionService",
+        "farsock.v1.HostService",
+        "farsock.v1.JournalService",
+    ] {
         let request = HealthCheckRequest {
             service: service.to_owned(),
         };
@@ -60,6 +66,7 @@ async fn reflection_v1_lists_the_services_and_has_the_comments_and_the_error_det
     for name in [
         "farsock.v1.SocketService",
         "farsock.v1.HostService",
+        "farsock.v1.JournalService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",

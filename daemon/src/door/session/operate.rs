@@ -72,6 +72,7 @@ pub(super) async fn attach(
             engine: Arc::clone(engine),
             owner,
             session: Some(Arc::clone(&session.block)),
+            request_id: None,
             watch: None,
         },
         session: Arc::clone(&session),

@@ -134,6 +134,7 @@ where
     } = order;
     let run = move |watch: Arc<Watch>| {
         let context = Context {
+            request_id: Some(id),
             watch: Some(Arc::clone(&watch)),
             ..context
         };

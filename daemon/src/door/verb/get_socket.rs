@@ -56,6 +56,7 @@ pub(super) fn socket(report: SocketReport) -> Socket {
         waiting_operations: u32::try_from(report.waiting).unwrap_or(u32::MAX),
         inode: report.inode,
         at_mark: report.at_mark,
+        owner: report.owner.to_string(),
         session_id: report.session_id.unwrap_or_default(),
         tcp_info: report.tcp_info.map(|info| *info),
     }

@@ -95,6 +95,18 @@ impl BitOr for Events {
     }
 }
 
+/// As strace(1) shows them: "POLLIN|POLLHUP", "0" for none.
+impl fmt::Display for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut names = Self::NAMED.into_iter().filter(|row| self.contains(row.0));
+        let Some((_, first)) = names.next() else {
+            return f.write_str("0");
+        };
+        write!(f, "POLL{first}")?;
+        names.try_for_each(|(_, name)| write!(f, "|POLL{name}"))
+    }
+}
+
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = Self::NAMED.into_iter().filter(|row| self.contains(row.0));

@@ -1,0 +1,132 @@
+//! The door of JournalService: watching operations.
+
+use std::{pin::Pin, sync::Arc};
+
+use farsock_proto::{
+    Violation, time,
+    v1::{
+        self, WatchRequest, WatchResponse, journal_service_server as server,
+        watch_response::Message,
+    },
+};
+use futures_util::{Stream, StreamExt as _, stream};
+use tonic::{Request, Response, Status};
+
+use super::{
+    status,
+    unary::{check_instance, owner},
+};
+use crate::{
+    engine::Engine,
+    journal::{MAX_PAYLOAD, News, Reader, Record},
+    table::Handle,
+};
+
+/// What a reader is told.
+type Responses = Pin<Box<dyn Stream<Item = Result<WatchResponse, Status>> + Send>>;
+
+/// JournalService over an engine.
+#[derive(Debug)]
+pub(crate) struct JournalDoor {
+    engine: Arc<Engine>,
+}
+
+impl JournalDoor {
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+        Self { engine }
+    }
+}
+
+#[tonic::async_trait]
+impl server::JournalService for JournalDoor {
+    type WatchStream = Responses;
+
+    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Responses>, Status> {
+        check_instance(&self.engine, request.metadata())?;
+        let owner = owner(request.extensions())?;
+        let wanted =
+            Wanted::new(request.into_inner()).map_err(|violation| status::invalid(&violation))?;
+        let reader = self
+            .engine
+            .journal
+            .watch(owner, wanted.payload_bytes > 0)
+            .map_err(|error| status::status(&error))?;
+        let started = respond(Message::Started(v1::JournalStarted {}));
+        let news = stream::unfold((reader, wanted), next);
+        Ok(Response::new(Box::pin(
+            stream::iter([Ok(started)]).chain(news),
+        )))
+    }
+}
+
+/// The next news that the reader wants.
+async fn next(
+    (mut reader, wanted): (Reader, Wanted),
+) -> Option<(Result<WatchResponse, Status>, (Reader, Wanted))> {
+    loop {
+        let message = match reader.next().await? {
+            News::Record(record) if wanted.includes(&record) => {
+                Message::Record(wanted.describe(&record))
+            }
+            News::Record(_) => continue,
+            News::Missed(count) => Message::Missed(count),
+        };
+        return Some((Ok(respond(message)), (reader, wanted)));
+    }
+}
+
+/// Which records a reader wants, and how much of them.
+#[derive(Debug)]
+struct Wanted {
+    handle: Option<Handle>,
+    session_id: String,
+    payload_bytes: usize,
+}
+
+impl Wanted {
+    fn new(request: WatchRequest) -> Result<Self, Violation> {
+        let payload_bytes = usize::try_from(request.payload_bytes)
+            .ok()
+            .filter(|bytes| *bytes <= MAX_PAYLOAD)
+            .ok_or_else(|| {
+                let description = format!("{} is over {MAX_PAYLOAD}", request.payload_bytes);
+                Violation::new("payload_bytes", description)
+            })?;
+        Ok(Self {
+            handle: request.handle.map(Handle),
+            session_id: request.session_id,
+            payload_bytes,
+        })
+    }
+
+    fn includes(&self, record: &Record) -> bool {
+        let session_id = record.session_id.as_deref().unwrap_or_default();
+        self.handle.is_none_or(|handle| record.concerns(handle))
+            && (self.session_id.is_empty() || self.session_id == session_id)
+    }
+
+    fn describe(&self, record: &Record) -> v1::JournalRecord {
+        v1::JournalRecord {
+            sequence: record.sequence,
+            owner: record.owner.to_string(),
+            session_id: record.session_id.clone().unwrap_or_default(),
+            request_id: record.request_id,
+            verb: record.verb.to_owned(),
+            handle: record.handle.map(|handle| handle.0),
+            call: record.call(self.payload_bytes),
+            result: record.result.clone(),
+            errno_name: record.errno_name.unwrap_or_default().to_owned(),
+            bytes: record.bytes.map(|bytes| bytes as u64),
+            start_time: Some(time::timestamp_to_wire(record.start)),
+            waited: Some(time::duration_to_wire(record.waited)),
+            duration: Some(time::duration_to_wire(record.duration)),
+            payload: record.payload(self.payload_bytes),
+        }
+    }
+}
+
+fn respond(message: Message) -> WatchResponse {
+    WatchResponse {
+        message: Some(message),
+    }
+}
