@@ -187,11 +187,10 @@ impl Waiting {
         let child = self.child.as_mut().expect("it has not ended yet");
         let stderr = child.stderr.as_mut().expect("stderr is piped");
         // Byte by byte: what follows is for others to read.
-        let line: Vec<u8> = stderr
-            .bytes()
-            .map_while(Result::ok)
-            .take_while(|byte| *byte != b'\n')
-            .collect();
+        let (mut line, mut byte) = (Vec::new(), [0]);
+        while stderr.read(&mut byte).is_ok_and(|read| read == 1) && byte != *b"\n" {
+            line.extend(byte);
+        }
         assert_eq!(text(&line), format!("farsock: {note}"), "{}", self.line);
     }
 
