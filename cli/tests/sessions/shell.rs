@@ -1,7 +1,7 @@
 //! A shell for tests: a daemon on a unix socket of its own, and `farsock` commands that reach it by FARSOCK_ADDR.
 
 use std::{
-    io::{Read as _, Write},
+    io::{BufRead as _, BufReader, Write},
     path::Path,
     process::{Child, Command, Output, Stdio},
 };
@@ -186,12 +186,11 @@ impl Waiting {
     pub(crate) fn until_note(&mut self, note: &str) {
         let child = self.child.as_mut().expect("it has not ended yet");
         let stderr = child.stderr.as_mut().expect("stderr is piped");
-        // Byte by byte: what follows is for others to read.
-        let (mut line, mut byte) = (Vec::new(), [0]);
-        while stderr.read(&mut byte).is_ok_and(|read| read == 1) && byte != *b"\n" {
-            line.extend(byte);
-        }
-        assert_eq!(text(&line), format!("farsock: {note}"), "{}", self.line);
+        // A byte at a time: what follows is for others to read.
+        let mut line = Vec::new();
+        let mut stderr = BufReader::with_capacity(1, stderr);
+        stderr.read_until(b'\n', &mut line).expect("it is readable");
+        assert_eq!(text(&line), format!("farsock: {note}\n"), "{}", self.line);
     }
 
     /// Ctrl-C.

@@ -5,11 +5,12 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{Answer, CallText, Channel, Payload, Record, description};
+use super::{Answer, CallText, Channel, MAX_HANDLES, Payload, Record, description};
 use crate::{
     error::Error,
     operation::{Context, Operation},
     socket::Watch,
+    table::Handle,
 };
 
 /// What the result says of an operation that was dropped: its client has gone, or the deadline was over.
@@ -57,7 +58,7 @@ impl Entry {
                 request_id: context.request_id,
                 verb: O::VERB,
                 handle: operation.handle(),
-                others: operation.others(),
+                others: bounded(operation.others()),
                 result: ABANDONED.to_owned(),
                 errno_name: None,
                 bytes: None,
@@ -83,6 +84,7 @@ impl Entry {
         (record.result, record.errno_name) = description::result(&outcome);
         if let Ok(answer) = outcome {
             record.others.extend(answer.made);
+            record.others = bounded(std::mem::take(&mut record.others));
             record.bytes = answer.bytes;
             let received = answer.payload.filter(|_| self.channel.wants_payload());
             if let Some(data) = received {
@@ -90,6 +92,15 @@ impl Entry {
             }
         }
     }
+}
+
+/// No more handles than a record keeps.
+fn bounded(mut handles: Vec<Handle>) -> Vec<Handle> {
+    if handles.len() > MAX_HANDLES {
+        handles.truncate(MAX_HANDLES);
+        handles.shrink_to_fit();
+    }
+    handles
 }
 
 impl Drop for Entry {

@@ -35,6 +35,9 @@ pub(crate) const CAPACITY: usize = 4096;
 /// The most bytes of a payload that a record keeps.
 pub(crate) const MAX_PAYLOAD: usize = 4096;
 
+/// How many handles a record keeps: as many as one Poll may name. Messages full of SCM_RIGHTS may name more.
+const MAX_HANDLES: usize = crate::operation::MAX_MESSAGES;
+
 /// All channels.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
