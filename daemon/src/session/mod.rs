@@ -63,6 +63,8 @@ pub(crate) struct Session<R> {
     pub(crate) terms: Terms,
     pub(crate) block: Arc<Block>,
     pub(crate) create_time: SystemTime,
+    /// Held while a message of an attached stream is carried out, and while another attaches: taken before `state`.
+    hearing: Mutex<()>,
     state: Mutex<State<R>>,
 }
 
@@ -101,6 +103,13 @@ pub(crate) enum NotRun {
     Cancelled,
 }
 
+/// What becomes of an operation whose turn has come.
+#[derive(Debug)]
+enum Turn {
+    Run(Arc<Watch>),
+    Skip(NotRun),
+}
+
 /// How an operation ended.
 #[derive(Debug)]
 pub(crate) struct Finished<R> {
@@ -130,6 +139,7 @@ impl<R: Clone + Send + 'static> Session<R> {
             terms,
             block,
             create_time: SystemTime::now(),
+            hearing: Mutex::new(()),
             state: Mutex::new(State {
                 lease,
                 ended: false,
@@ -157,6 +167,7 @@ impl<R: Clone + Send + 'static> Session<R> {
     ///
     /// Returns the ids that are known; the results among them are in the outbox.
     pub(crate) fn attach(&self) -> Result<(Arc<Outbox>, Vec<u64>), Detached> {
+        let _hearing = self.hearing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.lock();
         if state.ended {
             return Err(Detached::Expired);
@@ -172,6 +183,17 @@ impl<R: Clone + Send + 'static> Session<R> {
             }
         }
         Ok((outbox, known))
+    }
+
+    /// Carries out a message of the stream of `outbox`. False, and nothing is done, if the stream is no longer attached: its client may
+    /// have said the same on a newer one, knowing what was known when that one attached, and has taken back what was not.
+    pub(crate) fn hear(&self, outbox: &Outbox, act: impl FnOnce()) -> bool {
+        let _hearing = self.hearing.lock().unwrap_or_else(PoisonError::into_inner);
+        if outbox.is_detached() {
+            return false;
+        }
+        act();
+        true
     }
 
     /// The stream of `outbox` is gone.
@@ -195,7 +217,9 @@ impl<R: Clone + Send + 'static> Session<R> {
 
     /// Whether a stream is attached.
     pub(crate) fn is_attached(&self) -> bool {
-        self.lock().outbox.is_some()
+        let state = self.lock();
+        let outbox = state.outbox.as_ref();
+        outbox.is_some_and(|outbox| !outbox.is_detached())
     }
 
     /// How many operations are in flight, and how many results are kept.
@@ -216,15 +240,16 @@ impl<R: Clone + Send + 'static> Session<R> {
         let mut state = self.lock();
         match state.ledger.begin(id, fingerprint, after, room)? {
             Begun::Start => {
+                let watch = state.watch(self, id, job.notify_waiting);
                 drop(state);
-                self.run(vec![(id, job, None)]);
+                self.run(vec![(id, job, Turn::Run(watch))]);
             }
             Begun::Hold => {
                 state.held.insert(id, job);
             }
             Begun::DependencyFailed => {
                 drop(state);
-                self.run(vec![(id, job, Some(NotRun::DependencyFailed(after)))]);
+                self.run(vec![(id, job, Turn::Skip(NotRun::DependencyFailed(after)))]);
             }
             Begun::InFlight => {}
             Begun::Ended(_) => state.tell(Message::Ended(id)),
@@ -253,7 +278,7 @@ impl<R: Clone + Send + 'static> Session<R> {
         let mut state = self.lock();
         if let Some(job) = state.held.remove(&id) {
             drop(state);
-            self.run(vec![(id, job, Some(NotRun::Cancelled))]);
+            self.run(vec![(id, job, Turn::Skip(NotRun::Cancelled))]);
             return Ok(());
         }
         if let Some(watch) = state.watches.get(&id) {
@@ -302,12 +327,12 @@ impl<R: Clone + Send + 'static> Session<R> {
     ///
     /// The first poll is made here and not in a task, since operations take effect in the order in which they arrived. A loop and not
     /// recursion: a chain may be long.
-    fn run(self: &Arc<Self>, jobs: Vec<(u64, Job<R>, Option<NotRun>)>) {
+    fn run(self: &Arc<Self>, jobs: Vec<(u64, Job<R>, Turn)>) {
         let mut jobs = std::collections::VecDeque::from(jobs);
-        while let Some((id, job, not_run)) = jobs.pop_front() {
-            let finished = match not_run {
-                Some(why) => Some((job.fail)(why)),
-                None => self.first_poll(id, job),
+        while let Some((id, job, turn)) = jobs.pop_front() {
+            let finished = match turn {
+                Turn::Skip(why) => Some((job.fail)(why)),
+                Turn::Run(watch) => self.first_poll(id, job, watch),
             };
             if let Some(finished) = finished {
                 jobs.extend(self.finish(id, finished));
@@ -315,22 +340,14 @@ impl<R: Clone + Send + 'static> Session<R> {
         }
     }
 
-    fn first_poll(self: &Arc<Self>, id: u64, job: Job<R>) -> Option<Finished<R>> {
-        let on_wait = job.notify_waiting.then(|| {
-            let session = Arc::downgrade(self);
-            Box::new(move || {
-                if let Some(session) = session.upgrade() {
-                    session.lock().tell(Message::Waiting(id));
-                }
-            }) as Box<dyn FnOnce() + Send>
-        });
-        let watch = Arc::new(Watch::new(on_wait));
-        {
-            let mut state = self.lock();
-            if state.ended {
-                return None;
-            }
-            state.watches.insert(id, Arc::clone(&watch));
+    fn first_poll(
+        self: &Arc<Self>,
+        id: u64,
+        job: Job<R>,
+        watch: Arc<Watch>,
+    ) -> Option<Finished<R>> {
+        if self.lock().ended {
+            return None;
         }
         let mut running = (job.run)(watch);
         match running
@@ -352,7 +369,7 @@ impl<R: Clone + Send + 'static> Session<R> {
     }
 
     /// Keeps a result, tells it, and returns whose turn it is then.
-    fn finish(&self, id: u64, finished: Finished<R>) -> Vec<(u64, Job<R>, Option<NotRun>)> {
+    fn finish(self: &Arc<Self>, id: u64, finished: Finished<R>) -> Vec<(u64, Job<R>, Turn)> {
         let Finished {
             result,
             bytes,
@@ -370,8 +387,12 @@ impl<R: Clone + Send + 'static> Session<R> {
             .into_iter()
             .filter_map(|Released { id: next, start }| {
                 let job = state.held.remove(&next)?;
-                let not_run = (!start).then_some(NotRun::DependencyFailed(id));
-                Some((next, job, not_run))
+                let turn = if start {
+                    Turn::Run(state.watch(self, next, job.notify_waiting))
+                } else {
+                    Turn::Skip(NotRun::DependencyFailed(id))
+                };
+                Some((next, job, turn))
             })
             .collect();
         drop(state);
@@ -388,7 +409,22 @@ impl<R: Clone + Send + 'static> Session<R> {
     }
 }
 
-impl<R> State<R> {
+impl<R: Clone + Send + 'static> State<R> {
+    /// A watch over an operation whose turn has come. Made with the ledger's word of that, under one lock: from then on a cancel finds it.
+    fn watch(&mut self, session: &Arc<Session<R>>, id: u64, notify_waiting: bool) -> Arc<Watch> {
+        let on_wait = notify_waiting.then(|| {
+            let session = Arc::downgrade(session);
+            Box::new(move || {
+                if let Some(session) = session.upgrade() {
+                    session.lock().tell(Message::Waiting(id));
+                }
+            }) as Box<dyn FnOnce() + Send>
+        });
+        let watch = Arc::new(Watch::new(on_wait));
+        self.watches.insert(id, Arc::clone(&watch));
+        watch
+    }
+
     fn tell(&self, message: Message) {
         if let Some(outbox) = &self.outbox {
             outbox.push(message);
@@ -401,3 +437,6 @@ impl<R> std::fmt::Debug for Job<R> {
         f.debug_struct("Job").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

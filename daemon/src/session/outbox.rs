@@ -1,4 +1,6 @@
-//! What is to be said to an attached stream: names of results, not results, so that it is bounded by what the ledger holds.
+//! What is to be said to an attached stream: names of results, not results.
+//!
+//! Bounded: a client that goes on without reading what it is told is detached, and read no further.
 
 use std::{
     collections::VecDeque,
@@ -29,7 +31,7 @@ pub(crate) enum Detached {
     Expired,
     /// The daemon is shutting down.
     Draining,
-    /// The client sends what is refused and does not read why.
+    /// The client goes on and does not read what it is told.
     Unread,
 }
 
@@ -43,24 +45,24 @@ pub(crate) struct Outbox {
 #[derive(Debug, Default)]
 struct State {
     messages: VecDeque<Message>,
-    refusals: usize,
     detached: Option<Detached>,
 }
 
-/// How many refusals may wait to be read: no ledger bounds those.
-const MAX_REFUSALS: usize = 16_384;
+/// How many messages may wait to be read: that every operation a ledger knows waits, and has ended, and a few refusals.
+const MAX_MESSAGES: usize = 2 * super::LIMITS.results + 16_384;
 
 impl Outbox {
-    /// Adds a message.
+    /// Adds a message, unless the stream is no longer attached.
     pub(crate) fn push(&self, message: Message) {
         let mut state = self.lock();
-        if matches!(message, Message::Refused(..)) {
-            state.refusals += 1;
-            if state.refusals > MAX_REFUSALS {
-                state.detached.get_or_insert(Detached::Unread);
-            }
+        if state.detached.is_some() {
+            return;
         }
-        state.messages.push_back(message);
+        if state.messages.len() >= MAX_MESSAGES {
+            state.detached = Some(Detached::Unread);
+        } else {
+            state.messages.push_back(message);
+        }
         drop(state);
         self.filled.notify_one();
     }
@@ -69,6 +71,11 @@ impl Outbox {
     pub(crate) fn detach(&self, why: Detached) {
         self.lock().detached.get_or_insert(why);
         self.filled.notify_one();
+    }
+
+    /// Whether the stream is no longer attached.
+    pub(crate) fn is_detached(&self) -> bool {
+        self.lock().detached.is_some()
     }
 
     /// Looks again whether there is anything more to come.
@@ -90,12 +97,7 @@ impl Outbox {
                 let mut state = self.lock();
                 if !state.messages.is_empty() {
                     let count = count.min(state.messages.len());
-                    let messages: Vec<_> = state.messages.drain(..count).collect();
-                    state.refusals -= messages
-                        .iter()
-                        .filter(|message| matches!(message, Message::Refused(..)))
-                        .count();
-                    return Ok(messages);
+                    return Ok(state.messages.drain(..count).collect());
                 }
                 if let Some(why) = state.detached {
                     return Err(why);
@@ -110,5 +112,22 @@ impl Outbox {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_does_not_read_is_told_so_after_what_was_kept_and_nothing_more_is_kept() {
+        let outbox = Outbox::default();
+        for id in 0..2 * MAX_MESSAGES as u64 {
+            outbox.push(Message::Ended(id));
+            assert_eq!(outbox.is_detached(), id >= MAX_MESSAGES as u64);
+        }
+        let kept = outbox.take(usize::MAX, || false).await;
+        assert_eq!(kept.map(|kept| kept.len()), Ok(MAX_MESSAGES));
+        assert_eq!(outbox.take(1, || false).await, Err(Detached::Unread));
     }
 }

@@ -155,44 +155,42 @@ struct Reader {
 }
 
 impl Reader {
-    /// Reads until the client has said all or is gone. Always drained: what is refused is refused by a message, not by silence.
+    /// Reads until the client has said all, is gone or is no longer attached. Always drained: what is refused is refused by a message, not by silence.
     async fn read(self, mut requests: Streaming<OperateRequest>) {
         while let Ok(Some(request)) = requests.message().await {
-            if !self.session.renew() {
+            if !self.session.renew() || !self.session.hear(&self.outbox, || self.act(request)) {
                 break;
-            }
-            match request.message {
-                Some(Incoming::Start(start)) => {
-                    let id = start.request_id;
-                    if let Err(refusal) = self.start(start) {
-                        self.outbox.push(Message::Refused(id, refusal));
-                    }
-                }
-                Some(Incoming::Cancel(cancel)) => {
-                    let id = cancel.request_id;
-                    if let Err(refusal) = self.session.cancel(id) {
-                        self.outbox.push(Message::Refused(id, refusal));
-                    }
-                }
-                Some(Incoming::Acknowledge(acknowledge)) => {
-                    for id in acknowledge.request_ids {
-                        if let Err(refusal) = self.session.acknowledge(id) {
-                            self.outbox.push(Message::Refused(id, refusal));
-                        }
-                    }
-                }
-                Some(Incoming::KeepAlive(_)) => {}
-                Some(Incoming::Attach(_)) | None => {
-                    self.outbox.push(Message::Refused(0, Refusal::Unknown));
-                }
             }
         }
         self.ended.store(true, Ordering::Release);
         self.outbox.wake();
     }
 
-    fn start(&self, start: v1::StartOperation) -> Result<(), Refusal> {
-        self.session.start(order(&self.context, start))
+    fn act(&self, request: OperateRequest) {
+        let refuse = |id, refusal| self.outbox.push(Message::Refused(id, refusal));
+        match request.message {
+            Some(Incoming::Start(start)) => {
+                let id = start.request_id;
+                if let Err(refusal) = self.session.start(order(&self.context, start)) {
+                    refuse(id, refusal);
+                }
+            }
+            Some(Incoming::Cancel(cancel)) => {
+                let id = cancel.request_id;
+                if let Err(refusal) = self.session.cancel(id) {
+                    refuse(id, refusal);
+                }
+            }
+            Some(Incoming::Acknowledge(acknowledge)) => {
+                for id in acknowledge.request_ids {
+                    if let Err(refusal) = self.session.acknowledge(id) {
+                        refuse(id, refusal);
+                    }
+                }
+            }
+            Some(Incoming::KeepAlive(_)) => {}
+            Some(Incoming::Attach(_)) | None => refuse(0, Refusal::Unknown),
+        }
     }
 }
 
@@ -274,7 +272,7 @@ fn detached(why: Detached) -> Status {
         Detached::Unread => (
             Code::ResourceExhausted,
             Reason::QuotaExceeded,
-            "too many refusals wait to be read",
+            "the client goes on without reading what it is told",
         ),
     };
     status::daemon(code, reason, message.to_owned(), None)

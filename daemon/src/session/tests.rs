@@ -1,0 +1,71 @@
+//! Sessions, without a door: their operations are closures.
+
+use super::*;
+
+fn session() -> Arc<Session<&'static str>> {
+    let terms = Terms {
+        owner: Owner::Embedded,
+        lease: Duration::from_secs(3600),
+        on_expiry: OnExpiry::Close,
+        label: String::new(),
+    };
+    Session::new(terms, Block::new(String::new(), 1), Instant::now())
+}
+
+fn start(
+    id: u64,
+    after: u64,
+    run: impl FnOnce(Arc<Watch>) -> Running<&'static str> + Send + 'static,
+) -> Start<&'static str> {
+    Start {
+        id,
+        after,
+        fingerprint: 0,
+        room: 0,
+        job: Job {
+            run: Box::new(run),
+            fail: Box::new(|_| ended("not run", false)),
+            notify_waiting: false,
+        },
+    }
+}
+
+fn ended(result: &'static str, succeeded: bool) -> Finished<&'static str> {
+    Finished {
+        result,
+        bytes: 0,
+        succeeded,
+    }
+}
+
+#[tokio::test]
+async fn a_cancel_reaches_an_operation_whose_turn_has_come_and_that_has_not_begun() {
+    let session = session();
+    let (release, released) = oneshot::channel();
+    let first = start(1, 0, |_| {
+        Box::pin(async move {
+            released.await.expect("it is released");
+            ended("first", true)
+        })
+    });
+    session.start(first).expect("an id of its own");
+    // Both turns come at once; this one's is carried out before the other.
+    let canceller = Arc::clone(&session);
+    let second = start(2, 1, move |_| {
+        canceller.cancel(3).expect("it is known");
+        Box::pin(std::future::ready(ended("second", true)))
+    });
+    session.start(second).expect("an id of its own");
+    let third = start(3, 1, |watch| {
+        Box::pin(async move {
+            watch.cancelled().await;
+            ended("cancelled", false)
+        })
+    });
+    session.start(third).expect("an id of its own");
+    release.send(()).expect("the first waits");
+    // The same again, to wait for its end.
+    let again = session.perform(start(3, 1, |_| unreachable!("it is known")));
+    let third = tokio::time::timeout(Duration::from_secs(10), again).await;
+    assert_eq!(third.expect("it ends"), Ok(Some("cancelled")));
+}
