@@ -120,21 +120,67 @@ pub(crate) enum Call<S = Slot, A = Addr> {
     Pair(Kind),
     Bind(S, A),
     Listen(S, i32),
-    Accept { listener: S, nonblocking: bool },
+    Accept {
+        listener: S,
+        nonblocking: bool,
+    },
     Connect(S, A),
-    Send { socket: S, data: Vec<u8>, flags: i32 },
-    SendTo { socket: S, data: Vec<u8>, flags: i32, address: Option<A> },
-    SendMessages { socket: S, messages: Vec<Out<S, A>>, flags: i32 },
-    Recv { socket: S, length: usize, flags: i32 },
-    RecvFrom { socket: S, length: usize, flags: i32 },
-    RecvMessages { socket: S, count: usize, length: usize, control: usize, flags: i32 },
+    Send {
+        socket: S,
+        data: Vec<u8>,
+        flags: i32,
+    },
+    SendTo {
+        socket: S,
+        data: Vec<u8>,
+        flags: i32,
+        address: Option<A>,
+    },
+    SendMessages {
+        socket: S,
+        messages: Vec<Out<S, A>>,
+        flags: i32,
+    },
+    Recv {
+        socket: S,
+        length: usize,
+        flags: i32,
+    },
+    RecvFrom {
+        socket: S,
+        length: usize,
+        flags: i32,
+    },
+    RecvMessages {
+        socket: S,
+        count: usize,
+        length: usize,
+        control: usize,
+        flags: i32,
+    },
     Shutdown(S, i32),
-    Close { socket: S, abort: bool },
+    Close {
+        socket: S,
+        abort: bool,
+    },
     SockName(S),
     PeerName(S),
-    SetOpt { socket: S, level: i32, number: i32, value: Vec<u8> },
-    GetOpt { socket: S, level: i32, number: i32, room: usize },
-    Poll { entries: Vec<(S, i16)>, timeout: Option<Duration> },
+    SetOpt {
+        socket: S,
+        level: i32,
+        number: i32,
+        value: Vec<u8>,
+    },
+    GetOpt {
+        socket: S,
+        level: i32,
+        number: i32,
+        room: usize,
+    },
+    Poll {
+        entries: Vec<(S, i16)>,
+        timeout: Option<Duration>,
+    },
     /// What `GetSocket` tells: state, queues, mark. The oracle asks ioctl(2) and TCP_INFO.
     Info(S),
 }
@@ -151,17 +197,29 @@ impl<S: Copy, A> Call<S, A> {
             Self::Pair(kind) => Call::Pair(kind),
             Self::Bind(s, a) => Call::Bind(socket(s)?, address(a).await?),
             Self::Listen(s, backlog) => Call::Listen(socket(s)?, backlog),
-            Self::Accept { listener, nonblocking } => Call::Accept {
+            Self::Accept {
+                listener,
+                nonblocking,
+            } => Call::Accept {
                 listener: socket(listener)?,
                 nonblocking,
             },
             Self::Connect(s, a) => Call::Connect(socket(s)?, address(a).await?),
-            Self::Send { socket: s, data, flags } => Call::Send {
+            Self::Send {
+                socket: s,
+                data,
+                flags,
+            } => Call::Send {
                 socket: socket(s)?,
                 data,
                 flags,
             },
-            Self::SendTo { socket: s, data, flags, address: a } => Call::SendTo {
+            Self::SendTo {
+                socket: s,
+                data,
+                flags,
+                address: a,
+            } => Call::SendTo {
                 socket: socket(s)?,
                 data,
                 flags,
@@ -170,7 +228,11 @@ impl<S: Copy, A> Call<S, A> {
                     None => None,
                 },
             },
-            Self::SendMessages { socket: s, messages, flags } => {
+            Self::SendMessages {
+                socket: s,
+                messages,
+                flags,
+            } => {
                 let mut real = Vec::new();
                 for message in messages {
                     real.push(Out {
@@ -192,17 +254,31 @@ impl<S: Copy, A> Call<S, A> {
                     flags,
                 }
             }
-            Self::Recv { socket: s, length, flags } => Call::Recv {
+            Self::Recv {
+                socket: s,
+                length,
+                flags,
+            } => Call::Recv {
                 socket: socket(s)?,
                 length,
                 flags,
             },
-            Self::RecvFrom { socket: s, length, flags } => Call::RecvFrom {
+            Self::RecvFrom {
+                socket: s,
+                length,
+                flags,
+            } => Call::RecvFrom {
                 socket: socket(s)?,
                 length,
                 flags,
             },
-            Self::RecvMessages { socket: s, count, length, control, flags } => Call::RecvMessages {
+            Self::RecvMessages {
+                socket: s,
+                count,
+                length,
+                control,
+                flags,
+            } => Call::RecvMessages {
                 socket: socket(s)?,
                 count,
                 length,
@@ -216,13 +292,23 @@ impl<S: Copy, A> Call<S, A> {
             },
             Self::SockName(s) => Call::SockName(socket(s)?),
             Self::PeerName(s) => Call::PeerName(socket(s)?),
-            Self::SetOpt { socket: s, level, number, value } => Call::SetOpt {
+            Self::SetOpt {
+                socket: s,
+                level,
+                number,
+                value,
+            } => Call::SetOpt {
                 socket: socket(s)?,
                 level,
                 number,
                 value,
             },
-            Self::GetOpt { socket: s, level, number, room } => Call::GetOpt {
+            Self::GetOpt {
+                socket: s,
+                level,
+                number,
+                room,
+            } => Call::GetOpt {
                 socket: socket(s)?,
                 level,
                 number,
@@ -242,7 +328,9 @@ impl<S: Copy, A> Call<S, A> {
     /// The socket that the call waits on, if it waits on one.
     pub(crate) fn waits_on(&self) -> Option<S> {
         match self {
-            Self::Accept { listener: socket, .. }
+            Self::Accept {
+                listener: socket, ..
+            }
             | Self::Connect(socket, _)
             | Self::Send { socket, .. }
             | Self::SendTo { socket, .. }

@@ -81,8 +81,9 @@ pub(crate) async fn compare(client: &Client, script: &Script) -> Result<(), Stri
         let mut line = shortened(line);
         let _ = write!(line, " = {}", text(expected));
         let as_said = match (&step.expected, expected) {
-            (Expected::Anything, Ok(_) | Err(Failure::Errno(_)))
-            | (Expected::Success, Ok(_)) => true,
+            (Expected::Anything, Ok(_) | Err(Failure::Errno(_))) | (Expected::Success, Ok(_)) => {
+                true
+            }
             (Expected::Errno(name), Err(Failure::Errno(actual))) => name == actual,
             _ => false,
         } && step
@@ -92,7 +93,11 @@ pub(crate) async fn compare(client: &Client, script: &Script) -> Result<(), Stri
         if !as_said {
             wrong = true;
             let given = step.gives.as_deref().unwrap_or_default();
-            let _ = write!(line, "\n      but the case says {:?} {given}", step.expected);
+            let _ = write!(
+                line,
+                "\n      but the case says {:?} {given}",
+                step.expected
+            );
         }
         if expected != actual {
             wrong = true;
@@ -184,7 +189,10 @@ async fn drain(world: &mut impl World, socket: Slot, last: &[u8]) -> Outcome {
     }
     match rest == last {
         true => Ok(Value::Done),
-        false => Err(Failure::Other(format!("received {:?}", String::from_utf8_lossy(&rest)))),
+        false => Err(Failure::Other(format!(
+            "received {:?}",
+            String::from_utf8_lossy(&rest)
+        ))),
     }
 }
 

@@ -38,7 +38,9 @@ pub(crate) fn own_credentials() -> (i32, u32, u32) {
 /// A time stamp is right if it was taken just now.
 pub(crate) fn timestamp(name: &str, stamp: SystemTime) -> String {
     let now = SystemTime::now();
-    let age = now.duration_since(stamp).unwrap_or_else(|ahead| ahead.duration());
+    let age = now
+        .duration_since(stamp)
+        .unwrap_or_else(|ahead| ahead.duration());
     if age < Duration::from_secs(600) {
         format!("{name}=now")
     } else {
@@ -50,7 +52,11 @@ pub(crate) fn timestamping(software: Option<SystemTime>, hardware: Option<System
     let text = |name, stamp: Option<SystemTime>| {
         stamp.map_or_else(|| format!("{name}=none"), |stamp| timestamp(name, stamp))
     };
-    format!("{} {}", text("software", software), text("hardware", hardware))
+    format!(
+        "{} {}",
+        text("software", software),
+        text("hardware", hardware)
+    )
 }
 
 pub(crate) fn raw(level: i32, kind: i32, data: &[u8]) -> String {

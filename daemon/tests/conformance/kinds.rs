@@ -83,13 +83,19 @@ pub(crate) fn ip(host: impl Into<IpAddr>, port: u16) -> Addr {
 
 /// The loopback address of the kind's family.
 pub(crate) fn loopback(kind: Kind) -> IpAddr {
-    if kind.domain == AF_INET6 { LOCAL6 } else { LOCAL4 }
+    if kind.domain == AF_INET6 {
+        LOCAL6
+    } else {
+        LOCAL4
+    }
 }
 
 /// What a machine needs to have for sockets of this kind.
 fn need(kind: Kind) -> Option<Need> {
     match kind {
-        Kind { domain: AF_INET6, .. } => Some(Need::Ipv6),
+        Kind {
+            domain: AF_INET6, ..
+        } => Some(Need::Ipv6),
         Kind { protocol: 0, .. } => None,
         kind => Some(Need::Kind(kind)),
     }
@@ -104,7 +110,9 @@ impl Theme {
         write: impl Fn(&mut Script, Kind),
     ) {
         for (name, kind) in kinds {
-            self.add(format!("{name}: {what}"), need(*kind), |script| write(script, *kind));
+            self.add(format!("{name}: {what}"), need(*kind), |script| {
+                write(script, *kind)
+            });
         }
     }
 }

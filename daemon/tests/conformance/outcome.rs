@@ -135,17 +135,23 @@ impl<S> Message<S> {
                     Control::Rights(made) => {
                         Control::Rights(made.into_iter().map(&mut *name).collect())
                     }
-                    Control::Error { errno, origin, kind, code, info, data, offender } => {
-                        Control::Error {
-                            errno,
-                            origin,
-                            kind,
-                            code,
-                            info,
-                            data,
-                            offender: offender.map(|address| names.symbolic_ip(address)),
-                        }
-                    }
+                    Control::Error {
+                        errno,
+                        origin,
+                        kind,
+                        code,
+                        info,
+                        data,
+                        offender,
+                    } => Control::Error {
+                        errno,
+                        origin,
+                        kind,
+                        code,
+                        info,
+                        data,
+                        offender: offender.map(|address| names.symbolic_ip(address)),
+                    },
                     Control::OriginalDestination(address) => {
                         Control::OriginalDestination(names.symbolic_ip(address))
                     }
@@ -263,10 +269,9 @@ impl fmt::Display for Bytes<'_> {
         if self.0.len() <= SHOWN {
             return write!(f, "\"{}\"", self.0.escape_ascii());
         }
-        let sum = self
-            .0
-            .iter()
-            .fold(0u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+        let sum = self.0.iter().fold(0u64, |sum, byte| {
+            sum.wrapping_mul(31).wrapping_add(u64::from(*byte))
+        });
         write!(f, "{} bytes of sum {sum:016x}", self.0.len())
     }
 }

@@ -70,9 +70,9 @@ impl Remote {
         call.resolve(socket, async |address| match address {
             Addr::Plain(address) => Ok(address),
             Addr::Of(slot) => address_of(slot).await,
-            Addr::PortOf(slot, host) => {
-                address_of(slot).await.map(|address| world::at(host, &address))
-            }
+            Addr::PortOf(slot, host) => address_of(slot)
+                .await
+                .map(|address| world::at(host, &address)),
             Addr::Path(name) => Ok(UnixAddress::Path(place.path(&name)).into()),
             Addr::Abstract(name) => Ok(UnixAddress::Abstract(place.abstract_name(&name)).into()),
         })
@@ -84,12 +84,20 @@ impl Remote {
         for (slot, handle) in makes.iter().zip(value.made()) {
             self.sockets.insert(*slot, *handle);
         }
-        let extra: Vec<u64> = value.made().into_iter().skip(makes.len()).copied().collect();
+        let extra: Vec<u64> = value
+            .made()
+            .into_iter()
+            .skip(makes.len())
+            .copied()
+            .collect();
         for handle in extra {
             let _ = self.client.adopt(handle).close().await;
         }
-        let slots: HashMap<u64, Slot> =
-            self.sockets.iter().map(|(slot, handle)| (*handle, *slot)).collect();
+        let slots: HashMap<u64, Slot> = self
+            .sockets
+            .iter()
+            .map(|(slot, handle)| (*handle, *slot))
+            .collect();
         Ok(value.map(&mut self.place.names, |handle| {
             slots.get(&handle).copied().unwrap_or(Slot::NONE)
         }))
@@ -116,16 +124,25 @@ impl World for Remote {
             self.waiting.insert(tag, handle);
         }
         let client = self.client.clone();
-        self.started.insert(tag, tokio::spawn(perform(client, call)));
+        self.started
+            .insert(tag, tokio::spawn(perform(client, call)));
         Ok(())
     }
 
     async fn waits(&mut self, tag: usize, call: &Call) -> Result<(), String> {
         let limit = Instant::now() + DEADLINE;
         let handle = self.waiting.get(&tag).copied();
-        let expected = self.waiting.values().filter(|other| Some(**other) == handle).count();
+        let expected = self
+            .waiting
+            .values()
+            .filter(|other| Some(**other) == handle)
+            .count();
         loop {
-            let ended = self.started.get(&tag).ok_or("nothing was started")?.is_finished();
+            let ended = self
+                .started
+                .get(&tag)
+                .ok_or("nothing was started")?
+                .is_finished();
             let waiting = match handle {
                 Some(handle) => {
                     let info = self.client.adopt(handle).info().await;
@@ -142,7 +159,9 @@ impl World for Remote {
                 return Ok(());
             }
             if Instant::now() > limit {
-                return Err(format!("{waiting} operations wait on {handle:?}, not {expected}"));
+                return Err(format!(
+                    "{waiting} operations wait on {handle:?}, not {expected}"
+                ));
             }
             tokio::task::yield_now().await;
         }
@@ -182,7 +201,9 @@ async fn ask(client: &Client, call: Call<u64, Address>) -> Result<Value<u64>, Er
                 nonblocking: kind.nonblocking,
                 ..SocketOptions::default()
             };
-            let socket = client.socket_with(domain, socket_type, protocol, options).await?;
+            let socket = client
+                .socket_with(domain, socket_type, protocol, options)
+                .await?;
             Value::Sockets(vec![socket.into_handle()])
         }
         Call::Pair(kind) => {
@@ -197,7 +218,10 @@ async fn ask(client: &Client, call: Call<u64, Address>) -> Result<Value<u64>, Er
             on(&handle).listen(backlog).await?;
             Value::Done
         }
-        Call::Accept { listener, nonblocking } => {
+        Call::Accept {
+            listener,
+            nonblocking,
+        } => {
             let options = AcceptOptions {
                 nonblocking,
                 timeout: None,
@@ -206,30 +230,63 @@ async fn ask(client: &Client, call: Call<u64, Address>) -> Result<Value<u64>, Er
             Value::Accepted(socket.into_handle(), peer)
         }
         Call::Connect(handle, address) => Value::Address(on(&handle).connect(address).await?),
-        Call::Send { socket, data, flags } => {
-            Value::Sent(on(&socket).send_with(data, send_options(flags)).await?)
-        }
-        Call::SendTo { socket, data, flags, address: None } => {
-            Value::Sent(on(&socket).send_with(data, send_options(flags)).await?)
-        }
-        Call::SendTo { socket, data, flags, address: Some(address) } => {
+        Call::Send {
+            socket,
+            data,
+            flags,
+        } => Value::Sent(on(&socket).send_with(data, send_options(flags)).await?),
+        Call::SendTo {
+            socket,
+            data,
+            flags,
+            address: None,
+        } => Value::Sent(on(&socket).send_with(data, send_options(flags)).await?),
+        Call::SendTo {
+            socket,
+            data,
+            flags,
+            address: Some(address),
+        } => {
             let options = send_options(flags);
             Value::Sent(on(&socket).send_to_with(data, address, options).await?)
         }
-        Call::SendMessages { socket, messages, flags } => {
+        Call::SendMessages {
+            socket,
+            messages,
+            flags,
+        } => {
             let messages = messages.into_iter().map(outgoing).collect();
-            Value::SentEach(on(&socket).send_messages_with(messages, send_options(flags)).await?)
+            Value::SentEach(
+                on(&socket)
+                    .send_messages_with(messages, send_options(flags))
+                    .await?,
+            )
         }
-        Call::Recv { socket, length, flags } => {
+        Call::Recv {
+            socket,
+            length,
+            flags,
+        } => {
             let received = on(&socket).recv_with(length, recv_options(flags)).await?;
             Value::Received(vec![message(received, None)])
         }
-        Call::RecvFrom { socket, length, flags } => {
-            let (received, address) =
-                on(&socket).recv_from_with(length, recv_options(flags)).await?;
+        Call::RecvFrom {
+            socket,
+            length,
+            flags,
+        } => {
+            let (received, address) = on(&socket)
+                .recv_from_with(length, recv_options(flags))
+                .await?;
             Value::Received(vec![message(received, address)])
         }
-        Call::RecvMessages { socket, count, length, control, flags } => {
+        Call::RecvMessages {
+            socket,
+            count,
+            length,
+            control,
+            flags,
+        } => {
             let options = RecvMessagesOptions {
                 max_messages: Some(count),
                 length: Some(length),
@@ -249,24 +306,40 @@ async fn ask(client: &Client, call: Call<u64, Address>) -> Result<Value<u64>, Er
             on(&handle).shutdown(how).await?;
             Value::Done
         }
-        Call::Close { socket, abort: false } => {
+        Call::Close {
+            socket,
+            abort: false,
+        } => {
             on(&socket).close().await?;
             Value::Done
         }
-        Call::Close { socket, abort: true } => {
+        Call::Close {
+            socket,
+            abort: true,
+        } => {
             on(&socket).abort().await?;
             Value::Done
         }
         Call::SockName(handle) => Value::Address(Some(on(&handle).socket_name().await?)),
         Call::PeerName(handle) => Value::Address(Some(on(&handle).peer_name().await?)),
-        Call::SetOpt { socket, level, number, value } => {
+        Call::SetOpt {
+            socket,
+            level,
+            number,
+            value,
+        } => {
             let name = OptionName::Raw { level, number };
-            on(&socket).set_option(name, OptionValue::Raw(value.into())).await?;
+            on(&socket)
+                .set_option(name, OptionValue::Raw(value.into()))
+                .await?;
             Value::Done
         }
-        Call::GetOpt { socket, level, number, room } => {
-            Value::Option(get_raw_option(&on(&socket), level, number, room).await?)
-        }
+        Call::GetOpt {
+            socket,
+            level,
+            number,
+            room,
+        } => Value::Option(get_raw_option(&on(&socket), level, number, room).await?),
         Call::Poll { entries, timeout } => {
             let entries: Vec<(u64, PollEvents)> = entries
                 .into_iter()
@@ -367,7 +440,10 @@ const FLAGS: [(i32, MessageFlags, &str); 14] = [
 fn message_flags(flags: i32) -> MessageFlags {
     let known = FLAGS.iter().filter(|(bit, ..)| flags & bit != 0);
     let rest = flags & !FLAGS.iter().fold(0, |all, (bit, ..)| all | bit);
-    known.fold(MessageFlags::from_raw(rest.cast_unsigned()), |all, (_, flag, _)| all | *flag)
+    known.fold(
+        MessageFlags::from_raw(rest.cast_unsigned()),
+        |all, (_, flag, _)| all | *flag,
+    )
 }
 
 fn flag_names(flags: MessageFlags) -> Vec<&'static str> {
@@ -492,12 +568,15 @@ fn received_control(control: ControlMessage) -> Control<u64> {
         ControlMessage::HopLimit(value) => text::number("hoplimit", value),
         ControlMessage::TrafficClass(value) => text::number("tclass", value),
         ControlMessage::ReceiveSegmentSize(size) => text::number("gro", size),
-        ControlMessage::Ipv4PacketInfo { interface_index, local_address, destination } => {
-            text::packet_info(interface_index, local_address, destination)
-        }
-        ControlMessage::Ipv6PacketInfo { address, interface_index } => {
-            text::packet_info6(address, interface_index)
-        }
+        ControlMessage::Ipv4PacketInfo {
+            interface_index,
+            local_address,
+            destination,
+        } => text::packet_info(interface_index, local_address, destination),
+        ControlMessage::Ipv6PacketInfo {
+            address,
+            interface_index,
+        } => text::packet_info6(address, interface_index),
         ControlMessage::SegmentSize(size) => text::number("segment", size),
         ControlMessage::Raw { level, kind, data } => text::raw(level, kind, &data),
     })

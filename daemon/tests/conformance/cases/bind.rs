@@ -14,10 +14,14 @@ use crate::{
 pub(crate) fn theme() -> Theme {
     let mut theme = Theme::default();
 
-    theme.each(&ALL, "bind gives the address that getsockname tells", |s, kind| {
-        let socket = s.bound(kind);
-        s.sock_name(socket);
-    });
+    theme.each(
+        &ALL,
+        "bind gives the address that getsockname tells",
+        |s, kind| {
+            let socket = s.bound(kind);
+            s.sock_name(socket);
+        },
+    );
     theme.each(&ALL, "a socket is bound once", |s, kind| {
         let socket = s.bound(kind);
         let again = s.local(kind);
@@ -40,40 +44,52 @@ pub(crate) fn theme() -> Theme {
             expected.fails("EADDRINUSE");
         }
     });
-    theme.each(&TCP, "SO_REUSEADDR lets two sockets that do not listen share an address", |s, kind| {
-        let first = s.socket(kind);
-        s.set(first, SOL_SOCKET, SO_REUSEADDR, 1);
-        s.bind(first, any_port(loopback(kind)));
-        let second = s.socket(kind);
-        s.set(second, SOL_SOCKET, SO_REUSEADDR, 1);
-        s.bind(second, first);
-        s.listen(first, 4);
-        s.listen(second, 4).fails("EADDRINUSE");
-    });
-    theme.each(&TCP, "SO_REUSEPORT lets two listeners share an address", |s, kind| {
-        let first = s.socket(kind);
-        s.set(first, SOL_SOCKET, SO_REUSEPORT, 1);
-        s.bind(first, any_port(loopback(kind)));
-        s.listen(first, 4);
-        let second = s.socket(kind);
-        s.bind(second, first).fails("EADDRINUSE");
-        s.set(second, SOL_SOCKET, SO_REUSEPORT, 1);
-        s.bind(second, first);
-        s.listen(second, 4);
-    });
-    theme.each(&UDP, "SO_REUSEPORT lets two datagram sockets share an address", |s, kind| {
-        let first = s.socket(kind);
-        s.set(first, SOL_SOCKET, SO_REUSEPORT, 1);
-        s.bind(first, any_port(loopback(kind)));
-        let second = s.socket(kind);
-        s.set(second, SOL_SOCKET, SO_REUSEPORT, 1);
-        s.bind(second, first);
-        // Connected ones come first, so it is known who hears.
-        let sender = s.bound(kind);
-        s.connect(second, sender);
-        s.send_to(sender, "to the connected one", first);
-        s.recv_from(second, 64).gives("to the connected one");
-    });
+    theme.each(
+        &TCP,
+        "SO_REUSEADDR lets two sockets that do not listen share an address",
+        |s, kind| {
+            let first = s.socket(kind);
+            s.set(first, SOL_SOCKET, SO_REUSEADDR, 1);
+            s.bind(first, any_port(loopback(kind)));
+            let second = s.socket(kind);
+            s.set(second, SOL_SOCKET, SO_REUSEADDR, 1);
+            s.bind(second, first);
+            s.listen(first, 4);
+            s.listen(second, 4).fails("EADDRINUSE");
+        },
+    );
+    theme.each(
+        &TCP,
+        "SO_REUSEPORT lets two listeners share an address",
+        |s, kind| {
+            let first = s.socket(kind);
+            s.set(first, SOL_SOCKET, SO_REUSEPORT, 1);
+            s.bind(first, any_port(loopback(kind)));
+            s.listen(first, 4);
+            let second = s.socket(kind);
+            s.bind(second, first).fails("EADDRINUSE");
+            s.set(second, SOL_SOCKET, SO_REUSEPORT, 1);
+            s.bind(second, first);
+            s.listen(second, 4);
+        },
+    );
+    theme.each(
+        &UDP,
+        "SO_REUSEPORT lets two datagram sockets share an address",
+        |s, kind| {
+            let first = s.socket(kind);
+            s.set(first, SOL_SOCKET, SO_REUSEPORT, 1);
+            s.bind(first, any_port(loopback(kind)));
+            let second = s.socket(kind);
+            s.set(second, SOL_SOCKET, SO_REUSEPORT, 1);
+            s.bind(second, first);
+            // Connected ones come first, so it is known who hears.
+            let sender = s.bound(kind);
+            s.connect(second, sender);
+            s.send_to(sender, "to the connected one", first);
+            s.recv_from(second, 64).gives("to the connected one");
+        },
+    );
     for (name, kind, host) in [
         ("tcp4", TCP4, "192.0.2.1"),
         ("udp4", UDP4, "192.0.2.1"),
@@ -90,26 +106,42 @@ pub(crate) fn theme() -> Theme {
             },
         );
     }
-    for (name, kind, option) in
-        [("tcp4", TCP4, libc::IP_FREEBIND), ("udp4", UDP4, libc::IP_FREEBIND)]
-    {
-        theme.case(format!("{name}: IP_FREEBIND takes an address that the host does not have"), |s| {
-            let socket = s.socket(kind);
-            s.set(socket, libc::SOL_IP, option, 1);
-            s.bind(socket, any_port(Ipv4Addr::new(192, 0, 2, 1)));
-        });
+    for (name, kind, option) in [
+        ("tcp4", TCP4, libc::IP_FREEBIND),
+        ("udp4", UDP4, libc::IP_FREEBIND),
+    ] {
+        theme.case(
+            format!("{name}: IP_FREEBIND takes an address that the host does not have"),
+            |s| {
+                let socket = s.socket(kind);
+                s.set(socket, libc::SOL_IP, option, 1);
+                s.bind(socket, any_port(Ipv4Addr::new(192, 0, 2, 1)));
+            },
+        );
     }
-    theme.each(&[("tcp4", TCP4), ("udp4", UDP4)], "any address stays so until connected", |s, kind| {
-        let socket = s.socket(kind);
-        s.bind(socket, any_port(Ipv4Addr::UNSPECIFIED));
-        let peer = if kind == TCP4 { s.listener(kind) } else { s.bound(kind) };
-        s.connect(socket, peer);
-        s.sock_name(socket);
-    });
-    theme.case_with("a low port is EACCES for who is not root", Need::NoRoot, |s| {
-        let socket = s.socket(TCP4);
-        s.bind(socket, ip(LOCAL4, 81)).either();
-    });
+    theme.each(
+        &[("tcp4", TCP4), ("udp4", UDP4)],
+        "any address stays so until connected",
+        |s, kind| {
+            let socket = s.socket(kind);
+            s.bind(socket, any_port(Ipv4Addr::UNSPECIFIED));
+            let peer = if kind == TCP4 {
+                s.listener(kind)
+            } else {
+                s.bound(kind)
+            };
+            s.connect(socket, peer);
+            s.sock_name(socket);
+        },
+    );
+    theme.case_with(
+        "a low port is EACCES for who is not root",
+        Need::NoRoot,
+        |s| {
+            let socket = s.socket(TCP4);
+            s.bind(socket, ip(LOCAL4, 81)).either();
+        },
+    );
     theme.case_with("a low port is root's", Need::Root, |s| {
         let socket = s.socket(UDP4);
         s.bind(socket, ip(Ipv4Addr::new(127, 11, 12, 13), 81));
@@ -128,8 +160,11 @@ pub(crate) fn theme() -> Theme {
     });
     theme.case("a unix address for an IPv4 socket is EAFNOSUPPORT", |s| {
         let socket = s.socket(TCP4);
-        s.bind(socket, Addr::Path("a-name-as-long-as-sockaddr_in".to_owned()))
-            .fails("EAFNOSUPPORT");
+        s.bind(
+            socket,
+            Addr::Path("a-name-as-long-as-sockaddr_in".to_owned()),
+        )
+        .fails("EAFNOSUPPORT");
     });
     theme.case("an IPv4 address for a unix socket is EINVAL", |s| {
         let socket = s.socket(UNIX_STREAM);
@@ -154,94 +189,126 @@ pub(crate) fn theme() -> Theme {
     // unix(7).
     theme.case("unix: an abstract name", |s| {
         let socket = s.socket(UNIX_STREAM);
-        s.bind(socket, Addr::Abstract("name".to_owned())).gives("$NAME-name");
+        s.bind(socket, Addr::Abstract("name".to_owned()))
+            .gives("$NAME-name");
         s.sock_name(socket).gives("unix-abstract:$NAME-name");
     });
-    for (name, kind) in
-        [("stream", UNIX_STREAM), ("dgram", UNIX_DGRAM), ("seqpacket", UNIX_SEQPACKET)]
-    {
+    for (name, kind) in [
+        ("stream", UNIX_STREAM),
+        ("dgram", UNIX_DGRAM),
+        ("seqpacket", UNIX_SEQPACKET),
+    ] {
         theme.case(format!("unix {name}: binding to no name autobinds"), |s| {
             let socket = s.socket(kind);
-            s.bind(socket, Address::Unix(UnixAddress::Unnamed)).gives("autobound 1");
+            s.bind(socket, Address::Unix(UnixAddress::Unnamed))
+                .gives("autobound 1");
             s.sock_name(socket).gives("autobound 1");
             // A second time it keeps its name.
-            s.bind(socket, Address::Unix(UnixAddress::Unnamed)).gives("autobound 1");
+            s.bind(socket, Address::Unix(UnixAddress::Unnamed))
+                .gives("autobound 1");
         });
         theme.case(format!("unix {name}: two autobound names differ"), |s| {
             let first = s.socket(kind);
-            s.bind(first, Address::Unix(UnixAddress::Unnamed)).gives("autobound 1");
+            s.bind(first, Address::Unix(UnixAddress::Unnamed))
+                .gives("autobound 1");
             let second = s.socket(kind);
-            s.bind(second, Address::Unix(UnixAddress::Unnamed)).gives("autobound 2");
+            s.bind(second, Address::Unix(UnixAddress::Unnamed))
+                .gives("autobound 2");
         });
     }
-    theme.case("unix: an abstract name in use is EADDRINUSE, and free with its socket", |s| {
-        let name = || Addr::Abstract("used".to_owned());
-        let first = s.socket(UNIX_DGRAM);
-        s.bind(first, name());
-        let second = s.socket(UNIX_DGRAM);
-        s.bind(second, name()).fails("EADDRINUSE");
-        s.close(first);
-        s.bind(second, name());
-    });
-    theme.case("unix: a path in a directory that is not there is ENOENT", |s| {
-        let socket = s.socket(UNIX_STREAM);
-        s.bind(socket, Addr::Path("no/where".to_owned())).fails("ENOENT");
-    });
+    theme.case(
+        "unix: an abstract name in use is EADDRINUSE, and free with its socket",
+        |s| {
+            let name = || Addr::Abstract("used".to_owned());
+            let first = s.socket(UNIX_DGRAM);
+            s.bind(first, name());
+            let second = s.socket(UNIX_DGRAM);
+            s.bind(second, name()).fails("EADDRINUSE");
+            s.close(first);
+            s.bind(second, name());
+        },
+    );
+    theme.case(
+        "unix: a path in a directory that is not there is ENOENT",
+        |s| {
+            let socket = s.socket(UNIX_STREAM);
+            s.bind(socket, Addr::Path("no/where".to_owned()))
+                .fails("ENOENT");
+        },
+    );
     theme.case("unix: a path below a socket is ENOTDIR", |s| {
         let first = s.socket(UNIX_STREAM);
         s.bind(first, Addr::Path("file".to_owned()));
         let second = s.socket(UNIX_STREAM);
-        s.bind(second, Addr::Path("file/below".to_owned())).fails("ENOTDIR");
+        s.bind(second, Addr::Path("file/below".to_owned()))
+            .fails("ENOTDIR");
     });
     theme.case("unix: the empty abstract name is a name", |s| {
         let socket = s.socket(UNIX_DGRAM);
         // Everybody shares it, so somebody else may have it.
-        s.bind(socket, Address::Unix(UnixAddress::Abstract(String::new()))).either();
+        s.bind(socket, Address::Unix(UnixAddress::Abstract(String::new())))
+            .either();
     });
 
     // ipv6(7).
-    theme.case_with("IPv6: V6ONLY leaves the port to IPv4, and its absence takes it", Need::Ipv6, |s| {
-        let only = s.socket(TCP6);
-        s.set(only, libc::SOL_IPV6, libc::IPV6_V6ONLY, 1);
-        s.bind(only, any_port(Ipv6Addr::UNSPECIFIED));
-        s.listen(only, 4);
-        let four = s.socket(TCP4);
-        s.bind(four, Addr::PortOf(only, Ipv4Addr::UNSPECIFIED.into()));
-        let both = s.socket(TCP6);
-        s.set(both, libc::SOL_IPV6, libc::IPV6_V6ONLY, 0);
-        s.bind(both, any_port(Ipv6Addr::UNSPECIFIED));
-        s.listen(both, 4);
-        let other = s.socket(TCP4);
-        s.bind(other, Addr::PortOf(both, Ipv4Addr::UNSPECIFIED.into()))
-            .fails("EADDRINUSE");
-        // Too late.
-        s.set(both, libc::SOL_IPV6, libc::IPV6_V6ONLY, 1).fails("EINVAL");
-    });
-    theme.case_with("IPv6: a link-local address wants a scope id", Need::Ipv6, |s| {
-        let socket = s.socket(UDP6);
-        s.bind(socket, any_port("fe80::1".parse::<Ipv6Addr>().expect("an address")))
+    theme.case_with(
+        "IPv6: V6ONLY leaves the port to IPv4, and its absence takes it",
+        Need::Ipv6,
+        |s| {
+            let only = s.socket(TCP6);
+            s.set(only, libc::SOL_IPV6, libc::IPV6_V6ONLY, 1);
+            s.bind(only, any_port(Ipv6Addr::UNSPECIFIED));
+            s.listen(only, 4);
+            let four = s.socket(TCP4);
+            s.bind(four, Addr::PortOf(only, Ipv4Addr::UNSPECIFIED.into()));
+            let both = s.socket(TCP6);
+            s.set(both, libc::SOL_IPV6, libc::IPV6_V6ONLY, 0);
+            s.bind(both, any_port(Ipv6Addr::UNSPECIFIED));
+            s.listen(both, 4);
+            let other = s.socket(TCP4);
+            s.bind(other, Addr::PortOf(both, Ipv4Addr::UNSPECIFIED.into()))
+                .fails("EADDRINUSE");
+            // Too late.
+            s.set(both, libc::SOL_IPV6, libc::IPV6_V6ONLY, 1)
+                .fails("EINVAL");
+        },
+    );
+    theme.case_with(
+        "IPv6: a link-local address wants a scope id",
+        Need::Ipv6,
+        |s| {
+            let socket = s.socket(UDP6);
+            s.bind(
+                socket,
+                any_port("fe80::1".parse::<Ipv6Addr>().expect("an address")),
+            )
             .fails("EINVAL");
-    });
-    theme.case_with("IPv6: a scope id that is no interface is ENODEV", Need::Ipv6, |s| {
-        let socket = s.socket(UDP6);
-        let address = std::net::SocketAddrV6::new(
-            "fe80::1".parse().expect("an address"),
-            0,
-            0,
-            9999,
-        );
-        s.bind(socket, Address::from(address)).fails("ENODEV");
-    });
-    theme.case_with("IPv6: a v4-mapped address needs a socket that takes IPv4", Need::Ipv6, |s| {
-        let mapped = || any_port(Ipv4Addr::LOCALHOST.to_ipv6_mapped());
-        let only = s.socket(UDP6);
-        s.set(only, libc::SOL_IPV6, libc::IPV6_V6ONLY, 1);
-        s.bind(only, mapped()).fails("EINVAL");
-        let both = s.socket(UDP6);
-        s.set(both, libc::SOL_IPV6, libc::IPV6_V6ONLY, 0);
-        s.bind(both, mapped());
-        s.sock_name(both).gives("::ffff:127.0.0.1");
-    });
+        },
+    );
+    theme.case_with(
+        "IPv6: a scope id that is no interface is ENODEV",
+        Need::Ipv6,
+        |s| {
+            let socket = s.socket(UDP6);
+            let address =
+                std::net::SocketAddrV6::new("fe80::1".parse().expect("an address"), 0, 0, 9999);
+            s.bind(socket, Address::from(address)).fails("ENODEV");
+        },
+    );
+    theme.case_with(
+        "IPv6: a v4-mapped address needs a socket that takes IPv4",
+        Need::Ipv6,
+        |s| {
+            let mapped = || any_port(Ipv4Addr::LOCALHOST.to_ipv6_mapped());
+            let only = s.socket(UDP6);
+            s.set(only, libc::SOL_IPV6, libc::IPV6_V6ONLY, 1);
+            s.bind(only, mapped()).fails("EINVAL");
+            let both = s.socket(UDP6);
+            s.set(both, libc::SOL_IPV6, libc::IPV6_V6ONLY, 0);
+            s.bind(both, mapped());
+            s.sock_name(both).gives("::ffff:127.0.0.1");
+        },
+    );
     theme
 }
 

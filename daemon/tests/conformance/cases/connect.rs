@@ -14,13 +14,17 @@ use crate::{
 pub(crate) fn theme() -> Theme {
     let mut theme = Theme::default();
 
-    theme.each(&CONNECTED, "connect, send and receive both ways", |s, kind| {
-        let (near, far) = s.connected(kind);
-        s.send(near, "there");
-        s.recv(far, 64).gives("there");
-        s.send(far, "and back");
-        s.recv(near, 64).gives("and back");
-    });
+    theme.each(
+        &CONNECTED,
+        "connect, send and receive both ways",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.send(near, "there");
+            s.recv(far, 64).gives("there");
+            s.send(far, "and back");
+            s.recv(near, 64).gives("and back");
+        },
+    );
     theme.each(&CONNECTED, "nobody listens: ECONNREFUSED", |s, kind| {
         let address = s.deaf(kind);
         let near = s.socket(kind);
@@ -29,37 +33,52 @@ pub(crate) fn theme() -> Theme {
         s.send(near, "x").either();
         s.peer_name(near).fails("ENOTCONN");
     });
-    theme.each(&TCP, "non-blocking: EINPROGRESS, then poll and SO_ERROR tell ECONNREFUSED", |s, kind| {
-        let address = s.deaf(kind);
-        let near = s.socket(kind.nonblocking());
-        s.connect(near, address).fails("EINPROGRESS");
-        s.poll_until(&[(near, POLLOUT)]).gives("OUT+ERR+HUP");
-        s.error_of(near).gives("[111, 0, 0, 0]");
-        s.error_of(near).gives("[0, 0, 0, 0]");
-    });
-    theme.each(&TCP, "non-blocking: a second connect tells ECONNREFUSED", |s, kind| {
-        let address = s.deaf(kind);
-        let near = s.socket(kind.nonblocking());
-        s.connect(near, address.clone()).fails("EINPROGRESS");
-        s.poll_until(&[(near, POLLOUT)]);
-        s.connect(near, address.clone()).fails("ECONNREFUSED");
-        // And a third begins anew.
-        s.connect(near, address).fails("EINPROGRESS");
-    });
-    theme.each(&TCP, "non-blocking: EINPROGRESS, then connected", |s, kind| {
-        let listener = s.listener(kind);
-        let near = s.socket(kind.nonblocking());
-        s.connect(near, listener).fails("EINPROGRESS");
-        s.poll_until(&[(near, POLLOUT)]).gives("OUT");
-        s.error_of(near).gives("[0, 0, 0, 0]");
-        s.connect(near, listener);
-        s.connect(near, listener).fails("EISCONN");
-        let far = s.accept(listener);
-        s.send(near, "x");
-        s.recv(far, 16).gives("x");
-    });
     theme.each(
-        &[("unix stream", UNIX_STREAM), ("unix seqpacket", UNIX_SEQPACKET)],
+        &TCP,
+        "non-blocking: EINPROGRESS, then poll and SO_ERROR tell ECONNREFUSED",
+        |s, kind| {
+            let address = s.deaf(kind);
+            let near = s.socket(kind.nonblocking());
+            s.connect(near, address).fails("EINPROGRESS");
+            s.poll_until(&[(near, POLLOUT)]).gives("OUT+ERR+HUP");
+            s.error_of(near).gives("[111, 0, 0, 0]");
+            s.error_of(near).gives("[0, 0, 0, 0]");
+        },
+    );
+    theme.each(
+        &TCP,
+        "non-blocking: a second connect tells ECONNREFUSED",
+        |s, kind| {
+            let address = s.deaf(kind);
+            let near = s.socket(kind.nonblocking());
+            s.connect(near, address.clone()).fails("EINPROGRESS");
+            s.poll_until(&[(near, POLLOUT)]);
+            s.connect(near, address.clone()).fails("ECONNREFUSED");
+            // And a third begins anew.
+            s.connect(near, address).fails("EINPROGRESS");
+        },
+    );
+    theme.each(
+        &TCP,
+        "non-blocking: EINPROGRESS, then connected",
+        |s, kind| {
+            let listener = s.listener(kind);
+            let near = s.socket(kind.nonblocking());
+            s.connect(near, listener).fails("EINPROGRESS");
+            s.poll_until(&[(near, POLLOUT)]).gives("OUT");
+            s.error_of(near).gives("[0, 0, 0, 0]");
+            s.connect(near, listener);
+            s.connect(near, listener).fails("EISCONN");
+            let far = s.accept(listener);
+            s.send(near, "x");
+            s.recv(far, 16).gives("x");
+        },
+    );
+    theme.each(
+        &[
+            ("unix stream", UNIX_STREAM),
+            ("unix seqpacket", UNIX_SEQPACKET),
+        ],
         "non-blocking: connected at once",
         |s, kind| {
             let listener = s.listener(kind);
@@ -74,13 +93,17 @@ pub(crate) fn theme() -> Theme {
         s.connect(near, listener);
         s.connect(near, listener).fails("EISCONN");
     });
-    theme.each(&CONNECTED, "a listening socket does not connect", |s, kind| {
-        let listener = s.listener(kind);
-        let other = s.listener(kind);
-        // TCP: EISCONN; unix: EINVAL.
-        s.connect(listener, other).either();
-        s.info(other).either();
-    });
+    theme.each(
+        &CONNECTED,
+        "a listening socket does not connect",
+        |s, kind| {
+            let listener = s.listener(kind);
+            let other = s.listener(kind);
+            // TCP: EISCONN; unix: EINVAL.
+            s.connect(listener, other).either();
+            s.info(other).either();
+        },
+    );
     theme.each(&TCP, "a refused socket can be used again", |s, kind| {
         let near = s.socket(kind);
         let address = s.deaf(kind);
@@ -96,14 +119,18 @@ pub(crate) fn theme() -> Theme {
         s.recv(far, 16).fails("ECONNRESET");
         s.recv(far, 16).gives("end");
     });
-    theme.each(&TCP, "AF_UNSPEC ends a connect that is under way", |s, kind| {
-        let (listener, _full) = full_backlog(s, kind);
-        let late = s.socket(kind.nonblocking());
-        s.connect(late, listener).fails("EINPROGRESS");
-        s.connect(late, listener).fails("EALREADY");
-        s.connect(late, Address::Unspecified);
-        s.poll(&[(late, POLLOUT)]).either();
-    });
+    theme.each(
+        &TCP,
+        "AF_UNSPEC ends a connect that is under way",
+        |s, kind| {
+            let (listener, _full) = full_backlog(s, kind);
+            let late = s.socket(kind.nonblocking());
+            s.connect(late, listener).fails("EINPROGRESS");
+            s.connect(late, listener).fails("EALREADY");
+            s.connect(late, Address::Unspecified);
+            s.poll(&[(late, POLLOUT)]).either();
+        },
+    );
     theme.each(&TCP, "a connection with oneself", |s, kind| {
         let socket = s.bound(kind);
         s.connect(socket, socket);
@@ -129,7 +156,10 @@ pub(crate) fn theme() -> Theme {
         s.finish(begun);
     });
     theme.each(
-        &[("unix stream", UNIX_STREAM), ("unix seqpacket", UNIX_SEQPACKET)],
+        &[
+            ("unix stream", UNIX_STREAM),
+            ("unix seqpacket", UNIX_SEQPACKET),
+        ],
         "a full backlog keeps a connect waiting until an accept makes room",
         |s, kind| {
             let (listener, _waiting) = full_backlog(s, kind);
@@ -145,7 +175,10 @@ pub(crate) fn theme() -> Theme {
         },
     );
     theme.each(
-        &[("unix stream", UNIX_STREAM), ("unix seqpacket", UNIX_SEQPACKET)],
+        &[
+            ("unix stream", UNIX_STREAM),
+            ("unix seqpacket", UNIX_SEQPACKET),
+        ],
         "a full backlog is EAGAIN for a non-blocking connect",
         |s, kind| {
             let (listener, _waiting) = full_backlog(s, kind);
@@ -157,7 +190,10 @@ pub(crate) fn theme() -> Theme {
         },
     );
     theme.each(
-        &[("unix stream", UNIX_STREAM), ("unix seqpacket", UNIX_SEQPACKET)],
+        &[
+            ("unix stream", UNIX_STREAM),
+            ("unix seqpacket", UNIX_SEQPACKET),
+        ],
         "a full backlog is EAGAIN at the end of SO_SNDTIMEO",
         |s, kind| {
             let (listener, _waiting) = full_backlog(s, kind);
@@ -167,7 +203,10 @@ pub(crate) fn theme() -> Theme {
         },
     );
     theme.each(
-        &[("unix stream", UNIX_STREAM), ("unix seqpacket", UNIX_SEQPACKET)],
+        &[
+            ("unix stream", UNIX_STREAM),
+            ("unix seqpacket", UNIX_SEQPACKET),
+        ],
         "a connect that waits is refused when the listener closes",
         |s, kind| {
             let (listener, _waiting) = full_backlog(s, kind);
@@ -188,14 +227,20 @@ pub(crate) fn theme() -> Theme {
     // unix(7).
     theme.case("unix: a path that is not there is ENOENT", |s| {
         let near = s.socket(UNIX_STREAM);
-        s.connect(near, Addr::Path("nobody".to_owned())).fails("ENOENT");
+        s.connect(near, Addr::Path("nobody".to_owned()))
+            .fails("ENOENT");
         let datagram = s.socket(UNIX_DGRAM);
-        s.connect(datagram, Addr::Path("nobody".to_owned())).fails("ENOENT");
+        s.connect(datagram, Addr::Path("nobody".to_owned()))
+            .fails("ENOENT");
     });
-    theme.case("unix: an abstract name that nobody has is ECONNREFUSED", |s| {
-        let near = s.socket(UNIX_STREAM);
-        s.connect(near, Addr::Abstract("nobody".to_owned())).fails("ECONNREFUSED");
-    });
+    theme.case(
+        "unix: an abstract name that nobody has is ECONNREFUSED",
+        |s| {
+            let near = s.socket(UNIX_STREAM);
+            s.connect(near, Addr::Abstract("nobody".to_owned()))
+                .fails("ECONNREFUSED");
+        },
+    );
     theme.case("unix: a socket of another type is EPROTOTYPE", |s| {
         let listener = s.listener(UNIX_STREAM);
         let seqpacket = s.socket(UNIX_SEQPACKET);
@@ -219,35 +264,56 @@ pub(crate) fn theme() -> Theme {
     });
 
     // Fast open.
-    theme.case_with("tcp4: MSG_FASTOPEN connects and sends", Need::FastOpen(1), |s| {
-        let listener = s.listener(TCP4);
-        let near = s.socket(TCP4);
-        s.send_to(near, "at once", listener).flags(libc::MSG_FASTOPEN);
-        let far = s.accept(listener);
-        s.recv(far, 64).gives("at once");
-        s.send(near, " and later");
-        s.recv(far, 64).gives("and later");
-    });
-    theme.case_with("tcp4: MSG_FASTOPEN on a connected socket is EISCONN", Need::FastOpen(1), |s| {
-        let listener = s.listener(TCP4);
-        let near = s.socket(TCP4);
-        s.connect(near, listener);
-        s.send_to(near, "x", listener).flags(libc::MSG_FASTOPEN).fails("EISCONN");
-    });
-    theme.case_with("tcp4: MSG_FASTOPEN to a closed port is ECONNREFUSED", Need::FastOpen(1), |s| {
-        let address = s.deaf(TCP4);
-        let near = s.socket(TCP4);
-        s.send_to(near, "x", address).flags(libc::MSG_FASTOPEN).fails("ECONNREFUSED");
-    });
-    theme.case_with("tcp4: TCP_FASTOPEN_CONNECT waits for the first send", Need::FastOpen(1), |s| {
-        let listener = s.listener(TCP4);
-        let near = s.socket(TCP4);
-        s.set(near, libc::SOL_TCP, libc::TCP_FASTOPEN_CONNECT, 1);
-        s.connect(near, listener);
-        s.send(near, "deferred");
-        let far = s.accept(listener);
-        s.recv(far, 64).gives("deferred");
-    });
+    theme.case_with(
+        "tcp4: MSG_FASTOPEN connects and sends",
+        Need::FastOpen(1),
+        |s| {
+            let listener = s.listener(TCP4);
+            let near = s.socket(TCP4);
+            s.send_to(near, "at once", listener)
+                .flags(libc::MSG_FASTOPEN);
+            let far = s.accept(listener);
+            s.recv(far, 64).gives("at once");
+            s.send(near, " and later");
+            s.recv(far, 64).gives("and later");
+        },
+    );
+    theme.case_with(
+        "tcp4: MSG_FASTOPEN on a connected socket is EISCONN",
+        Need::FastOpen(1),
+        |s| {
+            let listener = s.listener(TCP4);
+            let near = s.socket(TCP4);
+            s.connect(near, listener);
+            s.send_to(near, "x", listener)
+                .flags(libc::MSG_FASTOPEN)
+                .fails("EISCONN");
+        },
+    );
+    theme.case_with(
+        "tcp4: MSG_FASTOPEN to a closed port is ECONNREFUSED",
+        Need::FastOpen(1),
+        |s| {
+            let address = s.deaf(TCP4);
+            let near = s.socket(TCP4);
+            s.send_to(near, "x", address)
+                .flags(libc::MSG_FASTOPEN)
+                .fails("ECONNREFUSED");
+        },
+    );
+    theme.case_with(
+        "tcp4: TCP_FASTOPEN_CONNECT waits for the first send",
+        Need::FastOpen(1),
+        |s| {
+            let listener = s.listener(TCP4);
+            let near = s.socket(TCP4);
+            s.set(near, libc::SOL_TCP, libc::TCP_FASTOPEN_CONNECT, 1);
+            s.connect(near, listener);
+            s.send(near, "deferred");
+            let far = s.accept(listener);
+            s.recv(far, 64).gives("deferred");
+        },
+    );
     theme.case("tcp4: MSG_FASTOPEN of a datagram is an ordinary one", |s| {
         let far = s.bound(UDP4);
         let near = s.socket(UDP4);

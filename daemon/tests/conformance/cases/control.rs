@@ -22,7 +22,11 @@ pub(crate) fn theme() -> Theme {
         ("IP_PKTINFO", IP_PKTINFO, "pktinfo=1,127.0.0.1,127.0.0.1"),
         ("IP_RECVTTL", IP_RECVTTL, "ttl=64"),
         ("IP_RECVTOS", IP_RECVTOS, "tos=0"),
-        ("IP_RECVORIGDSTADDR", IP_RECVORIGDSTADDR, "OriginalDestination(127.0.0.1:"),
+        (
+            "IP_RECVORIGDSTADDR",
+            IP_RECVORIGDSTADDR,
+            "OriginalDestination(127.0.0.1:",
+        ),
     ];
     for (name, option, text) in received4 {
         for (kind_name, kind) in [("udp4", UDP4), ("udplite4", UDPLITE4)] {
@@ -45,7 +49,11 @@ pub(crate) fn theme() -> Theme {
         ("IPV6_RECVPKTINFO", IPV6_RECVPKTINFO, "pktinfo6=::1,1"),
         ("IPV6_RECVHOPLIMIT", IPV6_RECVHOPLIMIT, "hoplimit=64"),
         ("IPV6_RECVTCLASS", IPV6_RECVTCLASS, "tclass=0"),
-        ("IPV6_RECVORIGDSTADDR", IPV6_RECVORIGDSTADDR, "OriginalDestination([::1]:"),
+        (
+            "IPV6_RECVORIGDSTADDR",
+            IPV6_RECVORIGDSTADDR,
+            "OriginalDestination([::1]:",
+        ),
     ];
     for (name, option, text) in received6 {
         theme.case_with(format!("udp6: {name} tells"), Need::Ipv6, |s| {
@@ -58,7 +66,12 @@ pub(crate) fn theme() -> Theme {
     let stamps = [
         ("SO_TIMESTAMP", SO_TIMESTAMP, 1, "timestamp=now"),
         ("SO_TIMESTAMPNS", SO_TIMESTAMPNS, 1, "timestampns=now"),
-        ("SO_TIMESTAMPING", SO_TIMESTAMPING, STAMP_RECEIVED, "software=now hardware=none"),
+        (
+            "SO_TIMESTAMPING",
+            SO_TIMESTAMPING,
+            STAMP_RECEIVED,
+            "software=now hardware=none",
+        ),
     ];
     for (name, option, value, text) in stamps {
         for (kind_name, kind) in [("udp4", UDP4), ("unix dgram", UNIX_DGRAM)] {
@@ -73,16 +86,19 @@ pub(crate) fn theme() -> Theme {
             });
         }
     }
-    theme.case("udp4: several control messages, in the kernel's order", |s| {
-        let (near, far) = s.associated(UDP4);
-        for option in [IP_PKTINFO, IP_RECVTTL, IP_RECVTOS, IP_RECVORIGDSTADDR] {
-            s.set(far, SOL_IP, option, 1);
-        }
-        s.set(far, SOL_SOCKET, SO_TIMESTAMP, 1);
-        s.set(far, SOL_SOCKET, SO_RXQ_OVFL, 1);
-        s.send(near, "x");
-        s.recv_messages(far, 1);
-    });
+    theme.case(
+        "udp4: several control messages, in the kernel's order",
+        |s| {
+            let (near, far) = s.associated(UDP4);
+            for option in [IP_PKTINFO, IP_RECVTTL, IP_RECVTOS, IP_RECVORIGDSTADDR] {
+                s.set(far, SOL_IP, option, 1);
+            }
+            s.set(far, SOL_SOCKET, SO_TIMESTAMP, 1);
+            s.set(far, SOL_SOCKET, SO_RXQ_OVFL, 1);
+            s.send(near, "x");
+            s.recv_messages(far, 1);
+        },
+    );
     theme.case("udp4: no room for control messages is CTRUNC", |s| {
         let (near, far) = s.associated(UDP4);
         s.set(far, SOL_IP, IP_PKTINFO, 1);
@@ -105,15 +121,20 @@ pub(crate) fn theme() -> Theme {
         let (near, far) = s.associated(UDP4);
         s.set(far, SOL_IP, IP_RECVTTL, 1);
         s.set(far, SOL_IP, IP_RECVTOS, 1);
-        let message = out("x").with(Ctl::Int(SOL_IP, IP_TTL, 7)).with(Ctl::Int(SOL_IP, IP_TOS, 0x10));
+        let message = out("x")
+            .with(Ctl::Int(SOL_IP, IP_TTL, 7))
+            .with(Ctl::Int(SOL_IP, IP_TOS, 0x10));
         s.send_messages(near, vec![message]);
         s.recv_messages(far, 1).gives("ttl=7").gives("tos=16");
     });
     theme.case("udp4: values out of range are EINVAL", |s| {
         let (near, _far) = s.associated(UDP4);
-        s.send_messages(near, vec![out("x").with(Ctl::Int(SOL_IP, IP_TTL, 256))]).fails("EINVAL");
-        s.send_messages(near, vec![out("x").with(Ctl::Int(SOL_IP, IP_TOS, 256))]).fails("EINVAL");
-        s.send_messages(near, vec![out("x").with(Ctl::Int(SOL_IP, IP_TTL, 0))]).fails("EINVAL");
+        s.send_messages(near, vec![out("x").with(Ctl::Int(SOL_IP, IP_TTL, 256))])
+            .fails("EINVAL");
+        s.send_messages(near, vec![out("x").with(Ctl::Int(SOL_IP, IP_TOS, 256))])
+            .fails("EINVAL");
+        s.send_messages(near, vec![out("x").with(Ctl::Int(SOL_IP, IP_TTL, 0))])
+            .fails("EINVAL");
     });
     theme.case("udp4: the source address of one message", |s| {
         let near = s.socket(UDP4);
@@ -126,40 +147,66 @@ pub(crate) fn theme() -> Theme {
         let nobody = Ipv4Addr::new(192, 0, 2, 1);
         let message = out("x").to(far).with(Ctl::PacketInfo(0, nobody));
         s.send_messages(near, vec![message]).either();
-        let message = out("x").to(far).with(Ctl::PacketInfo(9999, Ipv4Addr::UNSPECIFIED));
+        let message = out("x")
+            .to(far)
+            .with(Ctl::PacketInfo(9999, Ipv4Addr::UNSPECIFIED));
         s.send_messages(near, vec![message]).fails("ENODEV");
     });
-    theme.case_with("udp6: hop limit and traffic class of one message", Need::Ipv6, |s| {
-        let (near, far) = s.associated(UDP6);
-        s.set(far, SOL_IPV6, IPV6_RECVHOPLIMIT, 1);
-        s.set(far, SOL_IPV6, IPV6_RECVTCLASS, 1);
-        let message = out("x")
-            .with(Ctl::Int(SOL_IPV6, IPV6_HOPLIMIT, 9))
-            .with(Ctl::Int(SOL_IPV6, IPV6_TCLASS, 0x20));
-        s.send_messages(near, vec![message]);
-        s.recv_messages(far, 1).gives("hoplimit=9").gives("tclass=32");
-        let message = out("x").with(Ctl::Int(SOL_IPV6, IPV6_HOPLIMIT, 256));
-        s.send_messages(near, vec![message]).fails("EINVAL");
-        let message = out("x").with(Ctl::Int(SOL_IPV6, IPV6_HOPLIMIT, -1));
-        s.send_messages(near, vec![message]);
-    });
+    theme.case_with(
+        "udp6: hop limit and traffic class of one message",
+        Need::Ipv6,
+        |s| {
+            let (near, far) = s.associated(UDP6);
+            s.set(far, SOL_IPV6, IPV6_RECVHOPLIMIT, 1);
+            s.set(far, SOL_IPV6, IPV6_RECVTCLASS, 1);
+            let message = out("x")
+                .with(Ctl::Int(SOL_IPV6, IPV6_HOPLIMIT, 9))
+                .with(Ctl::Int(SOL_IPV6, IPV6_TCLASS, 0x20));
+            s.send_messages(near, vec![message]);
+            s.recv_messages(far, 1)
+                .gives("hoplimit=9")
+                .gives("tclass=32");
+            let message = out("x").with(Ctl::Int(SOL_IPV6, IPV6_HOPLIMIT, 256));
+            s.send_messages(near, vec![message]).fails("EINVAL");
+            let message = out("x").with(Ctl::Int(SOL_IPV6, IPV6_HOPLIMIT, -1));
+            s.send_messages(near, vec![message]);
+        },
+    );
     theme.case_with("udp6: the source address of one message", Need::Ipv6, |s| {
         let near = s.socket(UDP6);
         let far = s.bound(UDP6);
-        let message = out("x").to(far).with(Ctl::PacketInfo6(0, Ipv6Addr::LOCALHOST));
+        let message = out("x")
+            .to(far)
+            .with(Ctl::PacketInfo6(0, Ipv6Addr::LOCALHOST));
         s.send_messages(near, vec![message]);
         let nobody = "2001:db8::1".parse().expect("an address");
         let message = out("x").to(far).with(Ctl::PacketInfo6(0, nobody));
         s.send_messages(near, vec![message]).either();
         s.recv_messages(far, 1).gives("from [::1]");
     });
-    theme.case("udp4: a control message of another family is ignored or refused", |s| {
-        let (near, _far) = s.associated(UDP4);
-        s.send_messages(near, vec![out("x").with(Ctl::Int(SOL_IPV6, IPV6_HOPLIMIT, 9))]).either();
-        s.send_messages(near, vec![out("x").with(Ctl::Raw(SOL_IP, 99, vec![0; 4]))]).either();
-        s.send_messages(near, vec![out("x").with(Ctl::Raw(SOL_IP, IP_TTL, vec![0; 3]))]).either();
-        s.send_messages(near, vec![out("x").with(Ctl::Raw(SOL_SOCKET, 99, vec![0; 4]))]).either();
-    });
+    theme.case(
+        "udp4: a control message of another family is ignored or refused",
+        |s| {
+            let (near, _far) = s.associated(UDP4);
+            s.send_messages(
+                near,
+                vec![out("x").with(Ctl::Int(SOL_IPV6, IPV6_HOPLIMIT, 9))],
+            )
+            .either();
+            s.send_messages(near, vec![out("x").with(Ctl::Raw(SOL_IP, 99, vec![0; 4]))])
+                .either();
+            s.send_messages(
+                near,
+                vec![out("x").with(Ctl::Raw(SOL_IP, IP_TTL, vec![0; 3]))],
+            )
+            .either();
+            s.send_messages(
+                near,
+                vec![out("x").with(Ctl::Raw(SOL_SOCKET, 99, vec![0; 4]))],
+            )
+            .either();
+        },
+    );
     theme.case("udp4: UDP_SEGMENT cuts a long send", |s| {
         let (near, far) = s.associated(UDP4);
         let long = super::stream::long(2_500);
@@ -190,7 +237,8 @@ pub(crate) fn theme() -> Theme {
     });
     theme.case("tcp4: a control message of a stream", |s| {
         let (near, far) = s.connected(TCP4);
-        s.send_messages(near, vec![out("x").with(Ctl::Int(SOL_IP, IP_TTL, 7))]).either();
+        s.send_messages(near, vec![out("x").with(Ctl::Int(SOL_IP, IP_TTL, 7))])
+            .either();
         s.send(near, "y");
         s.recv_messages(far, 1).either();
     });

@@ -41,21 +41,77 @@ pub(crate) fn theme() -> Theme {
     );
 
     let refused = [
-        ("tcp over datagrams", Kind::new(AF_INET, SOCK_DGRAM, IPPROTO_TCP), "EPROTONOSUPPORT"),
-        ("udp as a stream", Kind::new(AF_INET, SOCK_STREAM, IPPROTO_UDP), "EPROTONOSUPPORT"),
-        ("an internet type that is none", Kind::new(AF_INET, SOCK_RDM, 0), "ESOCKTNOSUPPORT"),
-        ("an internet type without a protocol", Kind::new(AF_INET, SOCK_SEQPACKET, 0), "ESOCKTNOSUPPORT"),
-        ("an IPv6 type without a protocol", Kind::new(AF_INET6, SOCK_SEQPACKET, 0), "ESOCKTNOSUPPORT"),
-        ("a protocol that is none", Kind::new(AF_INET, SOCK_STREAM, 200), "EPROTONOSUPPORT"),
-        ("a protocol below zero", Kind::new(AF_INET, SOCK_STREAM, -1), "EINVAL"),
-        ("a protocol past the last", Kind::new(AF_INET, SOCK_STREAM, 100_000), "EINVAL"),
-        ("a unix type that is none", Kind::new(AF_UNIX, SOCK_RDM, 0), "ESOCKTNOSUPPORT"),
-        ("a unix protocol", Kind::new(AF_UNIX, SOCK_STREAM, 7), "EPROTONOSUPPORT"),
-        ("a family past the last", Kind::new(200, SOCK_STREAM, 0), "EAFNOSUPPORT"),
-        ("the unspecified family", Kind::new(0, SOCK_STREAM, 0), "EAFNOSUPPORT"),
+        (
+            "tcp over datagrams",
+            Kind::new(AF_INET, SOCK_DGRAM, IPPROTO_TCP),
+            "EPROTONOSUPPORT",
+        ),
+        (
+            "udp as a stream",
+            Kind::new(AF_INET, SOCK_STREAM, IPPROTO_UDP),
+            "EPROTONOSUPPORT",
+        ),
+        (
+            "an internet type that is none",
+            Kind::new(AF_INET, SOCK_RDM, 0),
+            "ESOCKTNOSUPPORT",
+        ),
+        (
+            "an internet type without a protocol",
+            Kind::new(AF_INET, SOCK_SEQPACKET, 0),
+            "ESOCKTNOSUPPORT",
+        ),
+        (
+            "an IPv6 type without a protocol",
+            Kind::new(AF_INET6, SOCK_SEQPACKET, 0),
+            "ESOCKTNOSUPPORT",
+        ),
+        (
+            "a protocol that is none",
+            Kind::new(AF_INET, SOCK_STREAM, 200),
+            "EPROTONOSUPPORT",
+        ),
+        (
+            "a protocol below zero",
+            Kind::new(AF_INET, SOCK_STREAM, -1),
+            "EINVAL",
+        ),
+        (
+            "a protocol past the last",
+            Kind::new(AF_INET, SOCK_STREAM, 100_000),
+            "EINVAL",
+        ),
+        (
+            "a unix type that is none",
+            Kind::new(AF_UNIX, SOCK_RDM, 0),
+            "ESOCKTNOSUPPORT",
+        ),
+        (
+            "a unix protocol",
+            Kind::new(AF_UNIX, SOCK_STREAM, 7),
+            "EPROTONOSUPPORT",
+        ),
+        (
+            "a family past the last",
+            Kind::new(200, SOCK_STREAM, 0),
+            "EAFNOSUPPORT",
+        ),
+        (
+            "the unspecified family",
+            Kind::new(0, SOCK_STREAM, 0),
+            "EAFNOSUPPORT",
+        ),
         ("a type past the last", Kind::new(AF_INET, 12, 0), "EINVAL"),
-        ("a netlink stream", Kind::new(AF_NETLINK, SOCK_STREAM, 0), "ESOCKTNOSUPPORT"),
-        ("a netlink protocol past the last", Kind::new(AF_NETLINK, SOCK_RAW, 100), "EPROTONOSUPPORT"),
+        (
+            "a netlink stream",
+            Kind::new(AF_NETLINK, SOCK_STREAM, 0),
+            "ESOCKTNOSUPPORT",
+        ),
+        (
+            "a netlink protocol past the last",
+            Kind::new(AF_NETLINK, SOCK_RAW, 100),
+            "EPROTONOSUPPORT",
+        ),
     ];
     for (what, kind, errno) in refused {
         theme.case(format!("{what} is {errno}"), |s| {
@@ -73,7 +129,10 @@ pub(crate) fn theme() -> Theme {
         ("dccp", Kind::new(AF_INET, 6, 33)),
         ("bluetooth", Kind::new(31, SOCK_STREAM, 3)),
         ("ping", Kind::new(AF_INET, SOCK_DGRAM, libc::IPPROTO_ICMP)),
-        ("ping over IPv6", Kind::new(AF_INET6, SOCK_DGRAM, libc::IPPROTO_ICMPV6)),
+        (
+            "ping over IPv6",
+            Kind::new(AF_INET6, SOCK_DGRAM, libc::IPPROTO_ICMPV6),
+        ),
         ("xdp", Kind::new(44, SOCK_RAW, 0)),
     ] {
         theme.case(format!("{what}: whatever this kernel says"), |s| {
@@ -84,28 +143,41 @@ pub(crate) fn theme() -> Theme {
         ("raw IPv4", Kind::new(AF_INET, SOCK_RAW, 253)),
         ("packet", Kind::new(AF_PACKET, SOCK_RAW, 0)),
     ] {
-        theme.case_with(format!("{what} is EPERM for who is not root"), Need::NoRoot, |s| {
-            s.call(Call::Socket(kind)).fails("EPERM");
-        });
+        theme.case_with(
+            format!("{what} is EPERM for who is not root"),
+            Need::NoRoot,
+            |s| {
+                s.call(Call::Socket(kind)).fails("EPERM");
+            },
+        );
         theme.case_with(format!("{what} is root's"), Need::Root, |s| {
             s.socket(kind);
         });
     }
 
-    for (name, kind) in
-        [("stream", UNIX_STREAM), ("dgram", UNIX_DGRAM), ("seqpacket", UNIX_SEQPACKET)]
-    {
-        theme.case(format!("a pair of unix {name} sockets is connected both ways"), |s| {
-            let (first, second) = s.pair(kind);
-            s.send(first, "there");
-            s.recv_from(second, 16).gives("there");
-            s.send(second, "and back");
-            s.recv_from(first, 16).gives("and back");
-            s.sock_name(first);
-            s.peer_name(first);
-            s.close(first);
-            s.send(second, "x").fails(if kind == UNIX_DGRAM { "ECONNREFUSED" } else { "EPIPE" });
-        });
+    for (name, kind) in [
+        ("stream", UNIX_STREAM),
+        ("dgram", UNIX_DGRAM),
+        ("seqpacket", UNIX_SEQPACKET),
+    ] {
+        theme.case(
+            format!("a pair of unix {name} sockets is connected both ways"),
+            |s| {
+                let (first, second) = s.pair(kind);
+                s.send(first, "there");
+                s.recv_from(second, 16).gives("there");
+                s.send(second, "and back");
+                s.recv_from(first, 16).gives("and back");
+                s.sock_name(first);
+                s.peer_name(first);
+                s.close(first);
+                s.send(second, "x").fails(if kind == UNIX_DGRAM {
+                    "ECONNREFUSED"
+                } else {
+                    "EPIPE"
+                });
+            },
+        );
     }
     theme.case("a non-blocking pair does not wait", |s| {
         let (first, second) = s.pair(UNIX_STREAM.nonblocking());

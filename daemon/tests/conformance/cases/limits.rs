@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use libc::{SO_RCVBUF, SO_RCVTIMEO, SO_SNDBUF, SO_SNDTIMEO, SOL_SOCKET};
 
-use crate::{call::{Call, Slot}, kinds::*, script::{Script, Theme}};
+use crate::{
+    call::{Call, Slot},
+    kinds::*,
+    script::{Script, Theme},
+};
 
 pub(crate) fn theme() -> Theme {
     let mut theme = Theme::default();
@@ -24,8 +28,10 @@ pub(crate) fn theme() -> Theme {
     theme.case("a time limit that is none is EDOM", |s| {
         let socket = s.socket(UDP4);
         let value = [0i64.to_ne_bytes(), 1_000_000i64.to_ne_bytes()].concat();
-        s.set_bytes(socket, SOL_SOCKET, SO_RCVTIMEO, value).fails("EDOM");
-        s.set_bytes(socket, SOL_SOCKET, SO_RCVTIMEO, [0; 4]).fails("EINVAL");
+        s.set_bytes(socket, SOL_SOCKET, SO_RCVTIMEO, value)
+            .fails("EDOM");
+        s.set_bytes(socket, SOL_SOCKET, SO_RCVTIMEO, [0; 4])
+            .fails("EINVAL");
     });
     theme.case("a negative time limit does not wait", |s| {
         let socket = s.bound(UDP4);
@@ -34,16 +40,19 @@ pub(crate) fn theme() -> Theme {
         read(s, socket, SO_RCVTIMEO);
         s.recv(socket, 16).fails("EAGAIN");
     });
-    theme.case("a time limit that is set while a receive waits is the next one's", |s| {
-        let (near, far) = s.associated(UDP4);
-        let begun = s.recv(far, 16).gives("x").starts();
-        s.waits(begun);
-        s.time_limit(far, SO_RCVTIMEO, Duration::from_millis(1));
-        s.recv(far, 16).flags(libc::MSG_DONTWAIT).fails("EAGAIN");
-        s.send(near, "x");
-        s.finish(begun);
-        s.recv(far, 16).fails("EAGAIN");
-    });
+    theme.case(
+        "a time limit that is set while a receive waits is the next one's",
+        |s| {
+            let (near, far) = s.associated(UDP4);
+            let begun = s.recv(far, 16).gives("x").starts();
+            s.waits(begun);
+            s.time_limit(far, SO_RCVTIMEO, Duration::from_millis(1));
+            s.recv(far, 16).flags(libc::MSG_DONTWAIT).fails("EAGAIN");
+            s.send(near, "x");
+            s.finish(begun);
+            s.recv(far, 16).fails("EAGAIN");
+        },
+    );
     theme.case("the receive limit is not the send limit", |s| {
         let (near, far) = s.connected(UNIX_STREAM);
         s.time_limit(far, SO_SNDTIMEO, Duration::from_millis(1));
@@ -52,26 +61,33 @@ pub(crate) fn theme() -> Theme {
         s.send(near, "x");
         s.finish(begun);
     });
-    theme.each(&ALL, "buffers are doubled, and have a least size", |s, kind| {
-        let socket = s.socket(kind);
-        for option in [SO_SNDBUF, SO_RCVBUF] {
-            for size in [20_000, 0, -1] {
-                s.set(socket, SOL_SOCKET, option, size);
-                s.get(socket, SOL_SOCKET, option);
+    theme.each(
+        &ALL,
+        "buffers are doubled, and have a least size",
+        |s, kind| {
+            let socket = s.socket(kind);
+            for option in [SO_SNDBUF, SO_RCVBUF] {
+                for size in [20_000, 0, -1] {
+                    s.set(socket, SOL_SOCKET, option, size);
+                    s.get(socket, SOL_SOCKET, option);
+                }
             }
-        }
-    });
-    theme.case("udp4: a receive buffer that is full drops, and says how often", |s| {
-        let (near, far) = s.associated(UDP4);
-        s.set(far, SOL_SOCKET, SO_RCVBUF, 0);
-        s.set(far, SOL_SOCKET, libc::SO_RXQ_OVFL, 1);
-        for _ in 0..8 {
-            s.send(near, [7; 1000]);
-        }
-        s.recv(far, 16);
-        s.recv(far, 16).flags(libc::MSG_DONTWAIT);
-        s.recv(far, 16).flags(libc::MSG_DONTWAIT).either();
-    });
+        },
+    );
+    theme.case(
+        "udp4: a receive buffer that is full drops, and says how often",
+        |s| {
+            let (near, far) = s.associated(UDP4);
+            s.set(far, SOL_SOCKET, SO_RCVBUF, 0);
+            s.set(far, SOL_SOCKET, libc::SO_RXQ_OVFL, 1);
+            for _ in 0..8 {
+                s.send(near, [7; 1000]);
+            }
+            s.recv(far, 16);
+            s.recv(far, 16).flags(libc::MSG_DONTWAIT);
+            s.recv(far, 16).flags(libc::MSG_DONTWAIT).either();
+        },
+    );
     theme
 }
 

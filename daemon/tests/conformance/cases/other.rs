@@ -23,16 +23,20 @@ pub(crate) fn theme() -> Theme {
     let mut theme = Theme::default();
 
     // Protocols for experiments (RFC 3692), one for each case: raw sockets hear what others' send.
-    theme.case_with("raw IPv4: a packet comes with its header", Need::Root, |s| {
-        let kind = Kind::new(AF_INET, SOCK_RAW, 253);
-        let near = s.socket(kind);
-        let far = s.socket(kind);
-        s.bind(far, any_port(Ipv4Addr::new(127, 53, 0, 1)));
-        s.send_to(near, "raw", any_port(Ipv4Addr::new(127, 53, 0, 1)));
-        // The header's identification and checksum vary.
-        s.recv_from(far, 0).flags(libc::MSG_TRUNC).gives("of 23");
-        s.sock_name(far);
-    });
+    theme.case_with(
+        "raw IPv4: a packet comes with its header",
+        Need::Root,
+        |s| {
+            let kind = Kind::new(AF_INET, SOCK_RAW, 253);
+            let near = s.socket(kind);
+            let far = s.socket(kind);
+            s.bind(far, any_port(Ipv4Addr::new(127, 53, 0, 1)));
+            s.send_to(near, "raw", any_port(Ipv4Addr::new(127, 53, 0, 1)));
+            // The header's identification and checksum vary.
+            s.recv_from(far, 0).flags(libc::MSG_TRUNC).gives("of 23");
+            s.sock_name(far);
+        },
+    );
     theme.case_with("raw IPv4: connected, and peeking", Need::Root, |s| {
         let kind = Kind::new(AF_INET, SOCK_RAW, 254);
         let near = s.socket(kind);
@@ -58,16 +62,21 @@ pub(crate) fn theme() -> Theme {
         let socket = s.socket(Kind::new(AF_INET, SOCK_RAW, IPPROTO_ICMP));
         s.get(socket, libc::SOL_RAW, 1);
         s.set(socket, libc::SOL_RAW, 1, -2);
-        s.get(socket, libc::SOL_RAW, 1).gives("[254, 255, 255, 255]");
+        s.get(socket, libc::SOL_RAW, 1)
+            .gives("[254, 255, 255, 255]");
     });
-    theme.case_with("raw IPv6: the header stays with the kernel", Need::Root, |s| {
-        let kind = Kind::new(AF_INET6, SOCK_RAW, 253);
-        let near = s.socket(kind);
-        let far = s.socket(kind);
-        s.bind(far, any_port(LOCAL6));
-        s.send_to(near, "raw six", any_port(LOCAL6));
-        s.recv_from(far, 64).gives("raw six");
-    });
+    theme.case_with(
+        "raw IPv6: the header stays with the kernel",
+        Need::Root,
+        |s| {
+            let kind = Kind::new(AF_INET6, SOCK_RAW, 253);
+            let near = s.socket(kind);
+            let far = s.socket(kind);
+            s.bind(far, any_port(LOCAL6));
+            s.send_to(near, "raw six", any_port(LOCAL6));
+            s.recv_from(far, 64).gives("raw six");
+        },
+    );
 
     theme.case_with("ping: an echo comes back", Need::Kind(PING), |s| {
         let socket = s.socket(PING);
@@ -78,12 +87,16 @@ pub(crate) fn theme() -> Theme {
         s.recv(socket, 2).gives("of 12 TRUNC");
         s.send(socket, [0; 4]).either();
     });
-    theme.case_with("ping over IPv6: an echo comes back", Need::Kind(PING6), |s| {
-        let socket = s.socket(PING6);
-        s.connect(socket, any_port(LOCAL6));
-        s.send(socket, [128, 0, 0, 0, 0, 0, 0, 1, b'p', b'i', b'n', b'g']);
-        s.recv(socket, 2).gives("of 12 TRUNC");
-    });
+    theme.case_with(
+        "ping over IPv6: an echo comes back",
+        Need::Kind(PING6),
+        |s| {
+            let socket = s.socket(PING6);
+            s.connect(socket, any_port(LOCAL6));
+            s.send(socket, [128, 0, 0, 0, 0, 0, 0, 1, b'p', b'i', b'n', b'g']);
+            s.recv(socket, 2).gives("of 12 TRUNC");
+        },
+    );
 
     theme.case_with("udplite4: coverage reads back", Need::Kind(UDPLITE4), |s| {
         let (near, far) = s.associated(UDPLITE4);
@@ -115,21 +128,30 @@ pub(crate) fn theme() -> Theme {
     let protocol = i32::from(0x88b5u16.to_be());
     let packet = |kind| Kind::new(AF_PACKET, kind, protocol);
     for (name, kind, sent, received) in [
-        ("datagrams", packet(SOCK_DGRAM), "payload".as_bytes().to_vec(), 7),
+        (
+            "datagrams",
+            packet(SOCK_DGRAM),
+            "payload".as_bytes().to_vec(),
+            7,
+        ),
         ("frames", packet(SOCK_RAW), frame("payload"), 21),
     ] {
-        theme.case_with(format!("packet: {name} over the loopback"), Need::Root, move |s| {
-            let socket = s.socket(kind);
-            s.bind(socket, link(1));
-            s.sock_name(socket);
-            s.send_to(socket, &sent, link(1));
-            // Once as it leaves, once as it arrives.
-            for _ in 0..2 {
-                s.recv_from(socket, 64).gives(format!("{received} "));
-            }
-            s.recv(socket, 64).flags(MSG_DONTWAIT).fails("EAGAIN");
-            s.bind(socket, link(9999)).fails("ENODEV");
-        });
+        theme.case_with(
+            format!("packet: {name} over the loopback"),
+            Need::Root,
+            move |s| {
+                let socket = s.socket(kind);
+                s.bind(socket, link(1));
+                s.sock_name(socket);
+                s.send_to(socket, &sent, link(1));
+                // Once as it leaves, once as it arrives.
+                for _ in 0..2 {
+                    s.recv_from(socket, 64).gives(format!("{received} "));
+                }
+                s.recv(socket, 64).flags(MSG_DONTWAIT).fails("EAGAIN");
+                s.bind(socket, link(9999)).fails("ENODEV");
+            },
+        );
     }
     theme.case_with("packet: the statistics are read once", Need::Root, |s| {
         let socket = s.socket(packet(SOCK_DGRAM));
@@ -153,18 +175,27 @@ pub(crate) fn theme() -> Theme {
         s.recv_from(socket, 65_536);
         s.recv(socket, 16).flags(MSG_DONTWAIT).fails("EAGAIN");
     });
-    theme.case("netlink: a request that makes no sense is answered with an error", |s| {
-        let socket = s.socket(NETLINK);
-        s.send_to(socket, bad_request(), netlink(0));
-        s.recv_from(socket, 1_024);
-    });
+    theme.case(
+        "netlink: a request that makes no sense is answered with an error",
+        |s| {
+            let socket = s.socket(NETLINK);
+            s.send_to(socket, bad_request(), netlink(0));
+            s.recv_from(socket, 1_024);
+        },
+    );
     theme.case("netlink: groups by option", |s| {
         let socket = s.socket(NETLINK);
         // RTNLGRP_LINK.
         s.set(socket, libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, 1);
         s.sock_name(socket);
         s.set(socket, libc::SOL_NETLINK, libc::NETLINK_DROP_MEMBERSHIP, 1);
-        s.set(socket, libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, 9_999).fails("EINVAL");
+        s.set(
+            socket,
+            libc::SOL_NETLINK,
+            libc::NETLINK_ADD_MEMBERSHIP,
+            9_999,
+        )
+        .fails("EINVAL");
     });
     theme.case("netlink: neither listens nor accepts", |s| {
         let socket = s.socket(NETLINK);
@@ -185,19 +216,28 @@ pub(crate) fn theme() -> Theme {
         s.sock_name(socket);
         s.bind(socket, vsock(u32::MAX, 987_655)).either();
         let refused = s.socket(VSOCK);
-        s.time_limit(refused, libc::SO_SNDTIMEO, std::time::Duration::from_millis(50));
+        s.time_limit(
+            refused,
+            libc::SO_SNDTIMEO,
+            std::time::Duration::from_millis(50),
+        );
         s.connect(refused, vsock(77_777, 1)).either();
     });
-    theme.case_with("vsock: over the loopback, if there is one", Need::Kind(VSOCK), move |s| {
-        let listener = s.socket(VSOCK);
-        s.bind(listener, vsock(1, 987_656)).either();
-        s.listen(listener, 1).either();
-        let near = s.socket(VSOCK.nonblocking());
-        s.connect(near, vsock(1, 987_656)).either();
-    });
+    theme.case_with(
+        "vsock: over the loopback, if there is one",
+        Need::Kind(VSOCK),
+        move |s| {
+            let listener = s.socket(VSOCK);
+            s.bind(listener, vsock(1, 987_656)).either();
+            s.listen(listener, 1).either();
+            let near = s.socket(VSOCK.nonblocking());
+            s.connect(near, vsock(1, 987_656)).either();
+        },
+    );
     theme.case("an AF_INET stream by raw numbers is TCP", |s| {
         let socket = s.socket(Kind::new(AF_INET, SOCK_STREAM, libc::IPPROTO_TCP));
-        s.get(socket, libc::SOL_SOCKET, libc::SO_PROTOCOL).gives("[6");
+        s.get(socket, libc::SOL_SOCKET, libc::SO_PROTOCOL)
+            .gives("[6");
     });
     theme
 }

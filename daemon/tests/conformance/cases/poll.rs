@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use libc::{POLLIN, POLLOUT, POLLPRI, POLLRDHUP};
 
-use crate::{call::{Call, Slot}, kinds::*, script::Theme};
+use crate::{
+    call::{Call, Slot},
+    kinds::*,
+    script::Theme,
+};
 
 const EVERYTHING: i16 = POLLIN | POLLOUT | POLLPRI | POLLRDHUP;
 
@@ -18,29 +22,42 @@ pub(crate) fn theme() -> Theme {
         let bound = s.bound(kind);
         s.poll(&[(bound, EVERYTHING)]);
     });
-    theme.each(&CONNECTED, "what connected sockets are ready for", |s, kind| {
-        let (near, far) = s.connected(kind);
-        s.poll(&[(near, EVERYTHING), (far, EVERYTHING)]).gives("0:OUT 1:OUT");
-        s.send(near, "x");
-        s.until_readable(far);
-        s.poll(&[(near, EVERYTHING), (far, EVERYTHING)]).gives("0:OUT 1:IN+OUT");
-        s.close(near);
-        s.poll_until(&[(far, POLLRDHUP)]);
-        s.poll(&[(far, EVERYTHING)]);
-        s.recv(far, 16).either();
-        s.poll(&[(far, EVERYTHING)]);
-    });
-    theme.each(&CONNECTED, "a listener is readable while a connection waits", |s, kind| {
-        let listener = s.listener(kind);
-        s.poll(&[(listener, EVERYTHING)]).gives("[]");
-        let near = s.socket(kind);
-        let begun = s.poll_until(&[(listener, EVERYTHING)]).gives("0:IN").starts();
-        s.waits(begun);
-        s.connect(near, listener);
-        s.finish(begun);
-        s.accept(listener);
-        s.poll(&[(listener, EVERYTHING)]).gives("[]");
-    });
+    theme.each(
+        &CONNECTED,
+        "what connected sockets are ready for",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.poll(&[(near, EVERYTHING), (far, EVERYTHING)])
+                .gives("0:OUT 1:OUT");
+            s.send(near, "x");
+            s.until_readable(far);
+            s.poll(&[(near, EVERYTHING), (far, EVERYTHING)])
+                .gives("0:OUT 1:IN+OUT");
+            s.close(near);
+            s.poll_until(&[(far, POLLRDHUP)]);
+            s.poll(&[(far, EVERYTHING)]);
+            s.recv(far, 16).either();
+            s.poll(&[(far, EVERYTHING)]);
+        },
+    );
+    theme.each(
+        &CONNECTED,
+        "a listener is readable while a connection waits",
+        |s, kind| {
+            let listener = s.listener(kind);
+            s.poll(&[(listener, EVERYTHING)]).gives("[]");
+            let near = s.socket(kind);
+            let begun = s
+                .poll_until(&[(listener, EVERYTHING)])
+                .gives("0:IN")
+                .starts();
+            s.waits(begun);
+            s.connect(near, listener);
+            s.finish(begun);
+            s.accept(listener);
+            s.poll(&[(listener, EVERYTHING)]).gives("[]");
+        },
+    );
     theme.each(&CONNECTED, "a poll that waits sees data", |s, kind| {
         let (near, far) = s.connected(kind);
         let begun = s.poll_until(&[(far, POLLIN)]).gives("0:IN").starts();
@@ -50,14 +67,18 @@ pub(crate) fn theme() -> Theme {
         // Nothing was taken.
         s.recv(far, 16).gives("x");
     });
-    theme.each(&CONNECTED, "a poll for nothing still sees the end of both directions", |s, kind| {
-        let (near, far) = s.connected(kind);
-        let begun = s.poll_until(&[(near, 0)]).gives("0:HUP").starts();
-        s.waits(begun);
-        s.shutdown(near, libc::SHUT_RDWR);
-        s.finish(begun);
-        s.recv(far, 16).gives("end");
-    });
+    theme.each(
+        &CONNECTED,
+        "a poll for nothing still sees the end of both directions",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            let begun = s.poll_until(&[(near, 0)]).gives("0:HUP").starts();
+            s.waits(begun);
+            s.shutdown(near, libc::SHUT_RDWR);
+            s.finish(begun);
+            s.recv(far, 16).gives("end");
+        },
+    );
     theme.each(&CONNECTED, "a poll sees the peer's reset", |s, kind| {
         let (near, far) = s.connected(kind);
         let begun = s.poll_until(&[(near, 0)]).starts();
@@ -66,39 +87,57 @@ pub(crate) fn theme() -> Theme {
         s.finish(begun);
         s.poll(&[(near, EVERYTHING)]);
     });
-    theme.each(&STREAMS, "a full socket is not writable until the peer has read", |s, kind| {
-        let (near, far) = s.connected(kind);
-        super::close::fill(s, near, far);
-        s.poll(&[(near, POLLOUT)]).gives("[]");
-        let begun = s.poll_until(&[(near, POLLOUT)]).gives("0:OUT").starts();
-        s.waits(begun);
-        // All that is on the way, and then a little that says so.
-        let last = s.send(near, "done").starts();
-        s.drain(far, "done");
-        s.finish(last);
-        s.finish(begun);
-    });
+    theme.each(
+        &STREAMS,
+        "a full socket is not writable until the peer has read",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            super::close::fill(s, near, far);
+            s.poll(&[(near, POLLOUT)]).gives("[]");
+            let begun = s.poll_until(&[(near, POLLOUT)]).gives("0:OUT").starts();
+            s.waits(begun);
+            // All that is on the way, and then a little that says so.
+            let last = s.send(near, "done").starts();
+            s.drain(far, "done");
+            s.finish(last);
+            s.finish(begun);
+        },
+    );
     theme.each(&DATAGRAMS, "a datagram socket", |s, kind| {
         let (near, far) = s.associated(kind);
-        s.poll(&[(near, EVERYTHING), (far, EVERYTHING)]).gives("0:OUT 1:OUT");
+        s.poll(&[(near, EVERYTHING), (far, EVERYTHING)])
+            .gives("0:OUT 1:OUT");
         s.send(near, "x");
         s.until_readable(far);
         s.poll(&[(far, EVERYTHING)]).gives("IN+OUT");
     });
-    theme.case("several sockets: the answer has those that are ready, in order", |s| {
-        let (near, far) = s.connected(UNIX_STREAM);
-        let (_other, silent) = s.connected(UNIX_STREAM);
-        let udp = s.bound(UDP4);
-        s.send(near, "x");
-        s.until_readable(far);
-        s.poll(&[(silent, POLLIN), (far, POLLIN), (udp, POLLIN), (near, POLLOUT)])
+    theme.case(
+        "several sockets: the answer has those that are ready, in order",
+        |s| {
+            let (near, far) = s.connected(UNIX_STREAM);
+            let (_other, silent) = s.connected(UNIX_STREAM);
+            let udp = s.bound(UDP4);
+            s.send(near, "x");
+            s.until_readable(far);
+            s.poll(&[
+                (silent, POLLIN),
+                (far, POLLIN),
+                (udp, POLLIN),
+                (near, POLLOUT),
+            ])
             .gives("ready [1:IN 3:OUT]");
-    });
+        },
+    );
     theme.case("the same socket several times", |s| {
         let (near, far) = s.pair(UNIX_STREAM);
         s.send(near, "x");
-        s.poll(&[(far, POLLIN), (far, POLLOUT), (far, POLLPRI), (far, POLLIN | POLLOUT)])
-            .gives("ready [0:IN 1:OUT 3:IN+OUT]");
+        s.poll(&[
+            (far, POLLIN),
+            (far, POLLOUT),
+            (far, POLLPRI),
+            (far, POLLIN | POLLOUT),
+        ])
+        .gives("ready [0:IN 1:OUT 3:IN+OUT]");
     });
     theme.case("one of several wakes the poll", |s| {
         let (_, first) = s.pair(UNIX_DGRAM);
@@ -114,7 +153,8 @@ pub(crate) fn theme() -> Theme {
     theme.case("what does not exist is NVAL, and does not wait", |s| {
         let (_near, far) = s.pair(UNIX_STREAM);
         s.poll(&[(Slot::NONE, POLLIN)]).gives("ready [0:NVAL]");
-        s.poll_until(&[(far, POLLIN), (Slot::NONE, 0)]).gives("ready [1:NVAL]");
+        s.poll_until(&[(far, POLLIN), (Slot::NONE, 0)])
+            .gives("ready [1:NVAL]");
     });
     theme.case("a poll that finds nothing ends empty", |s| {
         let (_near, far) = s.pair(UNIX_STREAM);

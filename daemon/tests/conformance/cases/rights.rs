@@ -17,23 +17,32 @@ const UNIX: [(&str, Kind); 3] = [
 pub(crate) fn theme() -> Theme {
     let mut theme = Theme::default();
 
-    theme.each(&UNIX, "a socket travels, and works at its new owner's", |s, kind| {
-        let (near, far) = s.pair(kind);
-        let (travels, stays) = s.pair(UNIX_STREAM);
-        s.send_messages(near, vec![out("with a socket").with(Ctl::Rights(vec![travels]))]);
-        let received = s.slot();
-        s.recv_messages(far, 1).makes(&[received]).gives("with a socket");
-        s.send(received, "by the received one");
-        s.recv(stays, 64).gives("by the received one");
-        // The sender still has it.
-        s.send(travels, "by the sender's");
-        s.recv(stays, 64).gives("by the sender's");
-        s.close(travels);
-        s.send(received, "open still");
-        s.recv(stays, 64).gives("open still");
-        s.close(received);
-        s.recv(stays, 64).gives("end");
-    });
+    theme.each(
+        &UNIX,
+        "a socket travels, and works at its new owner's",
+        |s, kind| {
+            let (near, far) = s.pair(kind);
+            let (travels, stays) = s.pair(UNIX_STREAM);
+            s.send_messages(
+                near,
+                vec![out("with a socket").with(Ctl::Rights(vec![travels]))],
+            );
+            let received = s.slot();
+            s.recv_messages(far, 1)
+                .makes(&[received])
+                .gives("with a socket");
+            s.send(received, "by the received one");
+            s.recv(stays, 64).gives("by the received one");
+            // The sender still has it.
+            s.send(travels, "by the sender's");
+            s.recv(stays, 64).gives("by the sender's");
+            s.close(travels);
+            s.send(received, "open still");
+            s.recv(stays, 64).gives("open still");
+            s.close(received);
+            s.recv(stays, 64).gives("end");
+        },
+    );
     theme.each(&UNIX, "a listener travels", |s, kind| {
         let (near, far) = s.pair(kind);
         let listener = s.listener(TCP4);
@@ -51,7 +60,10 @@ pub(crate) fn theme() -> Theme {
         let udp = s.bound(UDP4);
         let tcp = s.bound(TCP4);
         let (unix, _) = s.pair(UNIX_DGRAM);
-        s.send_messages(near, vec![out("three").with(Ctl::Rights(vec![udp, tcp, unix]))]);
+        s.send_messages(
+            near,
+            vec![out("three").with(Ctl::Rights(vec![udp, tcp, unix]))],
+        );
         let received = [s.slot(), s.slot(), s.slot()];
         s.recv_messages(far, 1).makes(&received);
         s.sock_name(received[0]);
@@ -60,27 +72,35 @@ pub(crate) fn theme() -> Theme {
         s.get(received[1], SOL_SOCKET, libc::SO_TYPE);
         s.get(received[2], SOL_SOCKET, libc::SO_DOMAIN);
     });
-    theme.each(&UNIX, "a plain receive closes what it has no room for", |s, kind| {
-        let (near, far) = s.pair(kind);
-        let (travels, stays) = s.pair(UNIX_STREAM);
-        s.send_messages(near, vec![out("x").with(Ctl::Rights(vec![travels]))]);
-        s.close(travels);
-        s.recv(far, 16).gives("CTRUNC");
-        s.recv(stays, 16).gives("end");
-    });
-    theme.each(&UNIX, "a socket on its way keeps its peer waiting", |s, kind| {
-        let (near, far) = s.pair(kind);
-        let (travels, stays) = s.pair(UNIX_STREAM);
-        s.send(travels, "before");
-        s.send_messages(near, vec![out("x").with(Ctl::Rights(vec![travels]))]);
-        s.close(travels);
-        s.recv(stays, 16).gives("before");
-        let begun = s.recv(stays, 16).gives("end").starts();
-        s.waits(begun);
-        // It dies with the socket that it is queued at.
-        s.close(far);
-        s.finish(begun);
-    });
+    theme.each(
+        &UNIX,
+        "a plain receive closes what it has no room for",
+        |s, kind| {
+            let (near, far) = s.pair(kind);
+            let (travels, stays) = s.pair(UNIX_STREAM);
+            s.send_messages(near, vec![out("x").with(Ctl::Rights(vec![travels]))]);
+            s.close(travels);
+            s.recv(far, 16).gives("CTRUNC");
+            s.recv(stays, 16).gives("end");
+        },
+    );
+    theme.each(
+        &UNIX,
+        "a socket on its way keeps its peer waiting",
+        |s, kind| {
+            let (near, far) = s.pair(kind);
+            let (travels, stays) = s.pair(UNIX_STREAM);
+            s.send(travels, "before");
+            s.send_messages(near, vec![out("x").with(Ctl::Rights(vec![travels]))]);
+            s.close(travels);
+            s.recv(stays, 16).gives("before");
+            let begun = s.recv(stays, 16).gives("end").starts();
+            s.waits(begun);
+            // It dies with the socket that it is queued at.
+            s.close(far);
+            s.finish(begun);
+        },
+    );
     theme.each(&UNIX, "MSG_PEEK makes a copy", |s, kind| {
         let (near, far) = s.pair(kind);
         let (travels, stays) = s.pair(UNIX_STREAM);
@@ -96,7 +116,10 @@ pub(crate) fn theme() -> Theme {
     theme.each(&UNIX, "room for one of two sockets", |s, kind| {
         let (near, far) = s.pair(kind);
         let (travels, _stays) = s.pair(UNIX_STREAM);
-        s.send_messages(near, vec![out("x").with(Ctl::Rights(vec![travels, travels]))]);
+        s.send_messages(
+            near,
+            vec![out("x").with(Ctl::Rights(vec![travels, travels]))],
+        );
         let received = s.slot();
         s.call(Call::RecvMessages {
             socket: far,
@@ -108,48 +131,69 @@ pub(crate) fn theme() -> Theme {
         .makes(&[received])
         .gives("CTRUNC");
     });
-    theme.case("unix stream: a receive does not run past a message with sockets", |s| {
-        let (near, far) = s.pair(UNIX_STREAM);
-        let (travels, _stays) = s.pair(UNIX_STREAM);
-        s.send(near, "before");
-        s.send_messages(near, vec![out("with").with(Ctl::Rights(vec![travels]))]);
-        s.send(near, "after");
-        s.recv_messages(far, 1).gives("before");
-        let received = s.slot();
-        s.recv_messages(far, 1).makes(&[received]);
-        s.recv_messages(far, 1).flags(libc::MSG_DONTWAIT).either();
-    });
-    theme.case("unix stream: a message of nothing cannot carry sockets", |s| {
-        let (near, far) = s.pair(UNIX_STREAM);
-        let (travels, _stays) = s.pair(UNIX_STREAM);
-        s.send_messages(near, vec![out("").with(Ctl::Rights(vec![travels]))]);
-        s.recv_messages(far, 1).flags(libc::MSG_DONTWAIT).fails("EAGAIN");
-    });
+    theme.case(
+        "unix stream: a receive does not run past a message with sockets",
+        |s| {
+            let (near, far) = s.pair(UNIX_STREAM);
+            let (travels, _stays) = s.pair(UNIX_STREAM);
+            s.send(near, "before");
+            s.send_messages(near, vec![out("with").with(Ctl::Rights(vec![travels]))]);
+            s.send(near, "after");
+            s.recv_messages(far, 1).gives("before");
+            let received = s.slot();
+            s.recv_messages(far, 1).makes(&[received]);
+            s.recv_messages(far, 1).flags(libc::MSG_DONTWAIT).either();
+        },
+    );
+    theme.case(
+        "unix stream: a message of nothing cannot carry sockets",
+        |s| {
+            let (near, far) = s.pair(UNIX_STREAM);
+            let (travels, _stays) = s.pair(UNIX_STREAM);
+            s.send_messages(near, vec![out("").with(Ctl::Rights(vec![travels]))]);
+            s.recv_messages(far, 1)
+                .flags(libc::MSG_DONTWAIT)
+                .fails("EAGAIN");
+        },
+    );
     theme.case("tcp4: sockets do not travel over TCP", |s| {
         let (near, far) = s.connected(TCP4);
-        s.send_messages(near, vec![out("x").with(Ctl::Rights(vec![far]))]).either();
+        s.send_messages(near, vec![out("x").with(Ctl::Rights(vec![far]))])
+            .either();
     });
-    theme.each(&UNIX, "SO_PASSCRED brings the sender's credentials", |s, kind| {
-        let (near, far) = s.pair(kind);
-        s.set(far, SOL_SOCKET, SO_PASSCRED, 1);
-        s.send(near, "who am I");
-        s.recv_messages(far, 1).gives("credentials=own");
-        s.send_messages(near, vec![out("I am").with(Ctl::Credentials)]);
-        s.recv_messages(far, 1).gives("credentials=own");
-    });
-    theme.each(&UNIX, "without SO_PASSCRED credentials are not received", |s, kind| {
-        let (near, far) = s.pair(kind);
-        s.send_messages(near, vec![out("I am").with(Ctl::Credentials)]);
-        s.recv_messages(far, 1);
-    });
-    theme.each(&UNIX, "somebody else's credentials are root's to claim", |s, kind| {
-        let (near, far) = s.pair(kind);
-        s.set(far, SOL_SOCKET, SO_PASSCRED, 1);
-        // A process that does not exist, for anybody.
-        let claim = [i32::MAX.to_ne_bytes(), [0; 4], [0; 4]].concat();
-        let message = out("x").with(Ctl::Raw(SOL_SOCKET, libc::SCM_CREDENTIALS, claim));
-        s.send_messages(near, vec![message]).either();
-    });
+    theme.each(
+        &UNIX,
+        "SO_PASSCRED brings the sender's credentials",
+        |s, kind| {
+            let (near, far) = s.pair(kind);
+            s.set(far, SOL_SOCKET, SO_PASSCRED, 1);
+            s.send(near, "who am I");
+            s.recv_messages(far, 1).gives("credentials=own");
+            s.send_messages(near, vec![out("I am").with(Ctl::Credentials)]);
+            s.recv_messages(far, 1).gives("credentials=own");
+        },
+    );
+    theme.each(
+        &UNIX,
+        "without SO_PASSCRED credentials are not received",
+        |s, kind| {
+            let (near, far) = s.pair(kind);
+            s.send_messages(near, vec![out("I am").with(Ctl::Credentials)]);
+            s.recv_messages(far, 1);
+        },
+    );
+    theme.each(
+        &UNIX,
+        "somebody else's credentials are root's to claim",
+        |s, kind| {
+            let (near, far) = s.pair(kind);
+            s.set(far, SOL_SOCKET, SO_PASSCRED, 1);
+            // A process that does not exist, for anybody.
+            let claim = [i32::MAX.to_ne_bytes(), [0; 4], [0; 4]].concat();
+            let message = out("x").with(Ctl::Raw(SOL_SOCKET, libc::SCM_CREDENTIALS, claim));
+            s.send_messages(near, vec![message]).either();
+        },
+    );
     theme.each(&UNIX, "SO_PEERCRED tells the peer", |s, kind| {
         let (near, _far) = s.pair(kind);
         s.call(Call::GetOpt {

@@ -14,12 +14,16 @@ use super::close::fill;
 pub(crate) fn theme() -> Theme {
     let mut theme = Theme::default();
 
-    theme.each(&STREAMS, "a receive takes what fits, and the rest comes next", |s, kind| {
-        let (near, far) = s.connected(kind);
-        s.send(near, "abcdef");
-        s.recv(far, 4).gives("abcd");
-        s.recv(far, 4).gives("ef");
-    });
+    theme.each(
+        &STREAMS,
+        "a receive takes what fits, and the rest comes next",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.send(near, "abcdef");
+            s.recv(far, 4).gives("abcd");
+            s.recv(far, 4).gives("ef");
+        },
+    );
     theme.each(&STREAMS, "two sends are received as one", |s, kind| {
         let (near, far) = s.connected(kind);
         s.send(near, "ab");
@@ -40,19 +44,27 @@ pub(crate) fn theme() -> Theme {
         s.until_readable(far);
         s.recv(far, 16).flags(MSG_DONTWAIT).gives("x");
     });
-    theme.each(&STREAMS, "a receive of 0 bytes does not end the stream", |s, kind| {
-        let (near, far) = s.connected(kind);
-        s.send(near, "x");
-        s.until_readable(far);
-        s.recv(far, 0).gives("0 \"\"");
-        s.recv(far, 16).gives("x");
-    });
-    theme.each(&STREAMS, "a receive of 0 bytes with nothing to read", |s, kind| {
-        let (_near, far) = s.connected(kind);
-        // TCP returns at once where unix waits.
-        s.time_limit(far, SO_RCVTIMEO, Duration::from_millis(20));
-        s.recv(far, 0).either();
-    });
+    theme.each(
+        &STREAMS,
+        "a receive of 0 bytes does not end the stream",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.send(near, "x");
+            s.until_readable(far);
+            s.recv(far, 0).gives("0 \"\"");
+            s.recv(far, 16).gives("x");
+        },
+    );
+    theme.each(
+        &STREAMS,
+        "a receive of 0 bytes with nothing to read",
+        |s, kind| {
+            let (_near, far) = s.connected(kind);
+            // TCP returns at once where unix waits.
+            s.time_limit(far, SO_RCVTIMEO, Duration::from_millis(20));
+            s.recv(far, 0).either();
+        },
+    );
     theme.each(&STREAMS, "a send of 0 bytes sends nothing", |s, kind| {
         let (near, far) = s.connected(kind);
         s.send(near, "").gives("0");
@@ -99,86 +111,126 @@ pub(crate) fn theme() -> Theme {
         s.recv(far, 6).flags(MSG_WAITALL).gives("abc");
         s.recv(far, 6).flags(MSG_WAITALL).fails("EAGAIN");
     });
-    theme.each(&TCP, "MSG_WAITALL ends with a reset, which the next receive tells", |s, kind| {
-        let (near, far) = s.connected(kind);
-        s.send(near, "abc");
-        let begun = s.recv(far, 6).flags(MSG_WAITALL).gives("abc").starts();
-        s.waits(begun);
-        s.abort(near);
-        s.finish(begun);
-        s.recv(far, 6).fails("ECONNRESET");
-        s.recv(far, 6).gives("end");
-    });
-    theme.each(&STREAMS, "MSG_PEEK with MSG_WAITALL waits for all and takes nothing", |s, kind| {
-        let (near, far) = s.connected(kind);
-        s.send(near, "abc");
-        s.until_readable(far);
-        let begun = s.recv(far, 6).flags(MSG_PEEK | MSG_WAITALL).either().starts();
-        s.send(near, "def");
-        s.finish(begun);
-        s.recv(far, 6).flags(MSG_WAITALL).gives("abcdef");
-    });
-    theme.each(&TCP, "MSG_PEEK with MSG_WAITALL ends with the stream", |s, kind| {
-        let (near, far) = s.connected(kind);
-        s.send(near, "abc");
-        s.until_readable(far);
-        let begun = s.recv(far, 6).flags(MSG_PEEK | MSG_WAITALL).gives("abc").starts();
-        s.waits(begun);
-        s.shutdown(near, SHUT_WR);
-        s.finish(begun);
-        s.recv(far, 6).gives("abc");
-    });
-    theme.each(&TCP, "MSG_PEEK with MSG_WAITALL ends with SO_RCVTIMEO", |s, kind| {
-        let (near, far) = s.connected(kind);
-        s.time_limit(far, SO_RCVTIMEO, Duration::from_millis(30));
-        s.send(near, "abc");
-        s.until_readable(far);
-        s.recv(far, 6).flags(MSG_PEEK | MSG_WAITALL).gives("abc");
-        s.recv(far, 6).gives("abc");
-    });
-    theme.each(&STREAMS, "MSG_WAITALL on a non-blocking socket does not wait", |s, kind| {
-        let listener = s.listener(kind);
-        let near = s.socket(kind);
-        s.connect(near, listener);
-        let far = s.slot();
-        s.call(crate::call::Call::Accept {
-            listener,
-            nonblocking: true,
-        })
-        .makes(&[far]);
-        s.recv(far, 6).flags(MSG_WAITALL).fails("EAGAIN");
-        s.send(near, "abc");
-        s.until_readable(far);
-        s.recv(far, 6).flags(MSG_WAITALL).gives("abc");
-    });
-    theme.each(&STREAMS, "SO_RCVLOWAT keeps a receive waiting for so much", |s, kind| {
-        let (near, far) = s.connected(kind);
-        s.set(far, SOL_SOCKET, SO_RCVLOWAT, 4).either();
-        s.get(far, SOL_SOCKET, SO_RCVLOWAT);
-        s.send(near, "ab");
-        s.recv(far, 16).flags(MSG_DONTWAIT).either();
-        let begun = s.recv(far, 16).starts();
-        s.send(near, "cdef");
-        s.finish(begun);
-    });
-    theme.each(&TCP, "SO_RCVLOWAT: fewer bytes come at the end of the stream", |s, kind| {
-        let (near, far) = s.connected(kind);
-        s.set(far, SOL_SOCKET, SO_RCVLOWAT, 4);
-        s.send(near, "ab");
-        let begun = s.recv(far, 16).gives("ab").starts();
-        s.waits(begun);
-        s.shutdown(near, SHUT_WR);
-        s.finish(begun);
-    });
-    theme.each(&TCP, "SO_RCVLOWAT: fewer bytes come after SO_RCVTIMEO, and to a short receive", |s, kind| {
-        let (near, far) = s.connected(kind);
-        s.set(far, SOL_SOCKET, SO_RCVLOWAT, 4);
-        s.time_limit(far, SO_RCVTIMEO, Duration::from_millis(30));
-        s.send(near, "ab");
-        s.recv(far, 16).gives("ab");
-        s.send(near, "ab");
-        s.recv(far, 2).gives("ab");
-    });
+    theme.each(
+        &TCP,
+        "MSG_WAITALL ends with a reset, which the next receive tells",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.send(near, "abc");
+            let begun = s.recv(far, 6).flags(MSG_WAITALL).gives("abc").starts();
+            s.waits(begun);
+            s.abort(near);
+            s.finish(begun);
+            s.recv(far, 6).fails("ECONNRESET");
+            s.recv(far, 6).gives("end");
+        },
+    );
+    theme.each(
+        &STREAMS,
+        "MSG_PEEK with MSG_WAITALL waits for all and takes nothing",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.send(near, "abc");
+            s.until_readable(far);
+            let begun = s
+                .recv(far, 6)
+                .flags(MSG_PEEK | MSG_WAITALL)
+                .either()
+                .starts();
+            s.send(near, "def");
+            s.finish(begun);
+            s.recv(far, 6).flags(MSG_WAITALL).gives("abcdef");
+        },
+    );
+    theme.each(
+        &TCP,
+        "MSG_PEEK with MSG_WAITALL ends with the stream",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.send(near, "abc");
+            s.until_readable(far);
+            let begun = s
+                .recv(far, 6)
+                .flags(MSG_PEEK | MSG_WAITALL)
+                .gives("abc")
+                .starts();
+            s.waits(begun);
+            s.shutdown(near, SHUT_WR);
+            s.finish(begun);
+            s.recv(far, 6).gives("abc");
+        },
+    );
+    theme.each(
+        &TCP,
+        "MSG_PEEK with MSG_WAITALL ends with SO_RCVTIMEO",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.time_limit(far, SO_RCVTIMEO, Duration::from_millis(30));
+            s.send(near, "abc");
+            s.until_readable(far);
+            s.recv(far, 6).flags(MSG_PEEK | MSG_WAITALL).gives("abc");
+            s.recv(far, 6).gives("abc");
+        },
+    );
+    theme.each(
+        &STREAMS,
+        "MSG_WAITALL on a non-blocking socket does not wait",
+        |s, kind| {
+            let listener = s.listener(kind);
+            let near = s.socket(kind);
+            s.connect(near, listener);
+            let far = s.slot();
+            s.call(crate::call::Call::Accept {
+                listener,
+                nonblocking: true,
+            })
+            .makes(&[far]);
+            s.recv(far, 6).flags(MSG_WAITALL).fails("EAGAIN");
+            s.send(near, "abc");
+            s.until_readable(far);
+            s.recv(far, 6).flags(MSG_WAITALL).gives("abc");
+        },
+    );
+    theme.each(
+        &STREAMS,
+        "SO_RCVLOWAT keeps a receive waiting for so much",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.set(far, SOL_SOCKET, SO_RCVLOWAT, 4).either();
+            s.get(far, SOL_SOCKET, SO_RCVLOWAT);
+            s.send(near, "ab");
+            s.recv(far, 16).flags(MSG_DONTWAIT).either();
+            let begun = s.recv(far, 16).starts();
+            s.send(near, "cdef");
+            s.finish(begun);
+        },
+    );
+    theme.each(
+        &TCP,
+        "SO_RCVLOWAT: fewer bytes come at the end of the stream",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.set(far, SOL_SOCKET, SO_RCVLOWAT, 4);
+            s.send(near, "ab");
+            let begun = s.recv(far, 16).gives("ab").starts();
+            s.waits(begun);
+            s.shutdown(near, SHUT_WR);
+            s.finish(begun);
+        },
+    );
+    theme.each(
+        &TCP,
+        "SO_RCVLOWAT: fewer bytes come after SO_RCVTIMEO, and to a short receive",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.set(far, SOL_SOCKET, SO_RCVLOWAT, 4);
+            s.time_limit(far, SO_RCVTIMEO, Duration::from_millis(30));
+            s.send(near, "ab");
+            s.recv(far, 16).gives("ab");
+            s.send(near, "ab");
+            s.recv(far, 2).gives("ab");
+        },
+    );
     theme.each(&TCP, "SO_RCVLOWAT: poll is silent below it", |s, kind| {
         let (near, far) = s.connected(kind);
         s.set(far, SOL_SOCKET, SO_RCVLOWAT, 4);
@@ -188,33 +240,47 @@ pub(crate) fn theme() -> Theme {
         s.send(near, "cd");
         s.until_readable(far);
     });
-    theme.each(&STREAMS, "SO_RCVTIMEO ends a receive in EAGAIN", |s, kind| {
-        let (near, far) = s.connected(kind);
-        s.time_limit(far, SO_RCVTIMEO, Duration::from_millis(20));
-        s.recv(far, 16).fails("EAGAIN");
-        s.send(near, "x");
-        s.recv(far, 16).gives("x");
-    });
-    theme.each(&STREAMS, "a send to a full peer waits until there is room", |s, kind| {
-        let (near, far) = s.connected(kind);
-        fill(s, near, far);
-        s.send(near, "x").flags(MSG_DONTWAIT).fails("EAGAIN");
-        let begun = s.send(near, "the rest").gives("8").starts();
-        s.waits(begun);
-        s.drain(far, "the rest");
-        s.finish(begun);
-    });
-    theme.each(&STREAMS, "SO_SNDTIMEO ends a send to a full peer in EAGAIN", |s, kind| {
-        let (near, far) = s.connected(kind);
-        fill(s, near, far);
-        s.time_limit(near, SO_SNDTIMEO, Duration::from_millis(20));
-        s.send(near, "x").fails("EAGAIN");
-    });
+    theme.each(
+        &STREAMS,
+        "SO_RCVTIMEO ends a receive in EAGAIN",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.time_limit(far, SO_RCVTIMEO, Duration::from_millis(20));
+            s.recv(far, 16).fails("EAGAIN");
+            s.send(near, "x");
+            s.recv(far, 16).gives("x");
+        },
+    );
+    theme.each(
+        &STREAMS,
+        "a send to a full peer waits until there is room",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            fill(s, near, far);
+            s.send(near, "x").flags(MSG_DONTWAIT).fails("EAGAIN");
+            let begun = s.send(near, "the rest").gives("8").starts();
+            s.waits(begun);
+            s.drain(far, "the rest");
+            s.finish(begun);
+        },
+    );
+    theme.each(
+        &STREAMS,
+        "SO_SNDTIMEO ends a send to a full peer in EAGAIN",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            fill(s, near, far);
+            s.time_limit(near, SO_SNDTIMEO, Duration::from_millis(20));
+            s.send(near, "x").fails("EAGAIN");
+        },
+    );
     theme.each(&STREAMS, "a long send goes through whole", |s, kind| {
         let (near, far) = s.connected(kind);
         let long = long(300_000);
         let begun = s.send(near, &long).gives("300000").starts();
-        s.recv(far, 300_000).flags(MSG_WAITALL).gives("300000 bytes");
+        s.recv(far, 300_000)
+            .flags(MSG_WAITALL)
+            .gives("300000 bytes");
         s.finish(begun);
     });
     theme.each(&TCP, "MSG_TRUNC discards", |s, kind| {
@@ -229,23 +295,31 @@ pub(crate) fn theme() -> Theme {
         s.recv(far, 4).flags(MSG_TRUNC).gives("abcd");
         s.recv(far, 16).gives("ef");
     });
-    theme.each(&TCP, "MSG_MORE holds back until the next send", |s, kind| {
-        let (near, far) = s.connected(kind);
-        s.send(near, "ab").flags(MSG_MORE);
-        s.send(near, "cd");
-        s.recv(far, 4).flags(MSG_WAITALL).gives("abcd");
-    });
-    theme.each(&STREAMS, "flags that mean nothing here are taken", |s, kind| {
-        let (near, far) = s.connected(kind);
-        s.send(near, "x")
-            .flags(libc::MSG_DONTROUTE | libc::MSG_NOSIGNAL)
-            .either();
-        s.send(near, "y").flags(libc::MSG_EOR).either();
-        s.send(near, "z");
-        s.recv(far, 1).flags(libc::MSG_CONFIRM).either();
-        // A number that has no name in the API.
-        s.recv(far, 1).flags(0x10_0000).either();
-    });
+    theme.each(
+        &TCP,
+        "MSG_MORE holds back until the next send",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.send(near, "ab").flags(MSG_MORE);
+            s.send(near, "cd");
+            s.recv(far, 4).flags(MSG_WAITALL).gives("abcd");
+        },
+    );
+    theme.each(
+        &STREAMS,
+        "flags that mean nothing here are taken",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.send(near, "x")
+                .flags(libc::MSG_DONTROUTE | libc::MSG_NOSIGNAL)
+                .either();
+            s.send(near, "y").flags(libc::MSG_EOR).either();
+            s.send(near, "z");
+            s.recv(far, 1).flags(libc::MSG_CONFIRM).either();
+            // A number that has no name in the API.
+            s.recv(far, 1).flags(0x10_0000).either();
+        },
+    );
     theme.each(&CONNECTED, "without a connection: ENOTCONN", |s, kind| {
         let socket = s.socket(kind);
         // TCP says EPIPE to a send.
@@ -253,17 +327,24 @@ pub(crate) fn theme() -> Theme {
         s.recv(socket, 16).either();
         s.recv(socket, 16).flags(MSG_PEEK | MSG_DONTWAIT).either();
     });
-    theme.each(&TCP, "an address with a send on a connection is ignored", |s, kind| {
-        let (near, far) = s.connected(kind);
-        s.send_to(near, "x", any_port(loopback(kind)));
-        s.recv_from(far, 16).gives("x");
-    });
-    theme.case("unix stream: an address with a send on a connection is EISCONN", |s| {
-        let (near, _far) = s.connected(UNIX_STREAM);
-        s.send_to(near, "x", near).fails("EISCONN");
-        let fresh = s.socket(UNIX_STREAM);
-        s.send_to(fresh, "x", near).fails("EOPNOTSUPP");
-    });
+    theme.each(
+        &TCP,
+        "an address with a send on a connection is ignored",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.send_to(near, "x", any_port(loopback(kind)));
+            s.recv_from(far, 16).gives("x");
+        },
+    );
+    theme.case(
+        "unix stream: an address with a send on a connection is EISCONN",
+        |s| {
+            let (near, _far) = s.connected(UNIX_STREAM);
+            s.send_to(near, "x", near).fails("EISCONN");
+            let fresh = s.socket(UNIX_STREAM);
+            s.send_to(fresh, "x", near).fails("EOPNOTSUPP");
+        },
+    );
     theme.each(&TCP, "what GetSocket tells of the queues", |s, kind| {
         let (near, far) = s.connected(kind);
         s.info(near);

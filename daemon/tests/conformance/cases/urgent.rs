@@ -33,60 +33,82 @@ pub(crate) fn theme() -> Theme {
         s.recv(far, 16).gives("def");
         s.info(far).gives("at_mark: false");
     });
-    theme.each(&URGENT, "SO_OOBINLINE leaves the byte in the stream", |s, kind| {
-        let (near, far) = s.connected(kind);
-        s.set(far, SOL_SOCKET, SO_OOBINLINE, 1);
-        s.send(near, "abc");
-        s.send(near, "!").flags(MSG_OOB);
-        s.send(near, "def");
-        s.poll_until(&[(far, POLLPRI)]);
-        s.recv(far, 16).flags(MSG_OOB).fails("EINVAL");
-        s.recv(far, 16).gives("abc");
-        s.info(far).gives("at_mark: true");
-        s.recv(far, 16);
-    });
-    theme.each(&URGENT, "MSG_OOB without an urgent byte is EINVAL", |s, kind| {
-        let (near, far) = s.connected(kind);
-        s.recv(far, 16).flags(MSG_OOB).fails("EINVAL");
-        s.send(near, "abc");
-        s.until_readable(far);
-        s.recv(far, 16).flags(MSG_OOB).fails("EINVAL");
-    });
-    theme.each(&URGENT, "the urgent byte is read once, and peeked at any time", |s, kind| {
-        let (near, far) = s.connected(kind);
-        s.send(near, "!").flags(MSG_OOB);
-        s.poll_until(&[(far, POLLPRI)]);
-        s.recv(far, 16).flags(MSG_OOB | MSG_PEEK).gives("!");
-        s.recv(far, 16).flags(MSG_OOB).gives("!");
-        s.recv(far, 16).flags(MSG_OOB).fails("EINVAL");
-        s.recv(far, 16).flags(MSG_DONTWAIT).fails("EAGAIN");
-    });
-    theme.each(&URGENT, "of several urgent bytes the last counts", |s, kind| {
-        let (near, far) = s.connected(kind);
-        s.send(near, "a!").flags(MSG_OOB);
-        s.poll_until(&[(far, POLLPRI)]);
-        s.send(near, "b?").flags(MSG_OOB);
-        s.send(near, "end");
-        s.until_readable(far);
-        s.recv(far, 1);
-        s.poll(&[(far, POLLIN | POLLPRI)]);
-        s.recv(far, 16).flags(MSG_OOB).gives("?");
-        s.recv(far, 16).either();
-        s.recv(far, 16).flags(MSG_DONTWAIT).either();
-    });
-    theme.each(&URGENT, "a receive that waits does not take the urgent byte", |s, kind| {
-        let (near, far) = s.connected(kind);
-        let begun = s.recv(far, 16).gives("in line").starts();
-        s.waits(begun);
-        s.send(near, "!").flags(MSG_OOB);
-        s.poll_until(&[(far, POLLPRI)]);
-        s.waits(begun);
-        s.send(near, "in line");
-        s.finish(begun);
-    });
-    for (name, kind) in
-        [("udp4", UDP4), ("unix dgram", UNIX_DGRAM), ("unix seqpacket", UNIX_SEQPACKET)]
-    {
+    theme.each(
+        &URGENT,
+        "SO_OOBINLINE leaves the byte in the stream",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.set(far, SOL_SOCKET, SO_OOBINLINE, 1);
+            s.send(near, "abc");
+            s.send(near, "!").flags(MSG_OOB);
+            s.send(near, "def");
+            s.poll_until(&[(far, POLLPRI)]);
+            s.recv(far, 16).flags(MSG_OOB).fails("EINVAL");
+            s.recv(far, 16).gives("abc");
+            s.info(far).gives("at_mark: true");
+            s.recv(far, 16);
+        },
+    );
+    theme.each(
+        &URGENT,
+        "MSG_OOB without an urgent byte is EINVAL",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.recv(far, 16).flags(MSG_OOB).fails("EINVAL");
+            s.send(near, "abc");
+            s.until_readable(far);
+            s.recv(far, 16).flags(MSG_OOB).fails("EINVAL");
+        },
+    );
+    theme.each(
+        &URGENT,
+        "the urgent byte is read once, and peeked at any time",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.send(near, "!").flags(MSG_OOB);
+            s.poll_until(&[(far, POLLPRI)]);
+            s.recv(far, 16).flags(MSG_OOB | MSG_PEEK).gives("!");
+            s.recv(far, 16).flags(MSG_OOB).gives("!");
+            s.recv(far, 16).flags(MSG_OOB).fails("EINVAL");
+            s.recv(far, 16).flags(MSG_DONTWAIT).fails("EAGAIN");
+        },
+    );
+    theme.each(
+        &URGENT,
+        "of several urgent bytes the last counts",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.send(near, "a!").flags(MSG_OOB);
+            s.poll_until(&[(far, POLLPRI)]);
+            s.send(near, "b?").flags(MSG_OOB);
+            s.send(near, "end");
+            s.until_readable(far);
+            s.recv(far, 1);
+            s.poll(&[(far, POLLIN | POLLPRI)]);
+            s.recv(far, 16).flags(MSG_OOB).gives("?");
+            s.recv(far, 16).either();
+            s.recv(far, 16).flags(MSG_DONTWAIT).either();
+        },
+    );
+    theme.each(
+        &URGENT,
+        "a receive that waits does not take the urgent byte",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            let begun = s.recv(far, 16).gives("in line").starts();
+            s.waits(begun);
+            s.send(near, "!").flags(MSG_OOB);
+            s.poll_until(&[(far, POLLPRI)]);
+            s.waits(begun);
+            s.send(near, "in line");
+            s.finish(begun);
+        },
+    );
+    for (name, kind) in [
+        ("udp4", UDP4),
+        ("unix dgram", UNIX_DGRAM),
+        ("unix seqpacket", UNIX_SEQPACKET),
+    ] {
         theme.case(format!("{name}: there is no out-of-band data"), |s| {
             let (near, far) = s.messengers(kind);
             s.send(near, "x").flags(MSG_OOB).fails("EOPNOTSUPP");

@@ -8,11 +8,7 @@ use std::{
 };
 
 use super::address;
-use crate::{
-    call::Ctl,
-    control_text as text,
-    outcome::Control,
-};
+use crate::{call::Ctl, control_text as text, outcome::Control};
 
 const HEADER: usize = mem::size_of::<libc::cmsghdr>();
 
@@ -38,7 +34,11 @@ pub(super) fn encode(messages: &[Ctl<RawFd>]) -> Vec<u8> {
                 (libc::SOL_SOCKET, libc::SCM_CREDENTIALS, data)
             }
             Ctl::Int(level, kind, value) => (*level, *kind, value.to_ne_bytes().to_vec()),
-            Ctl::Segment(size) => (libc::SOL_UDP, libc::UDP_SEGMENT, size.to_ne_bytes().to_vec()),
+            Ctl::Segment(size) => (
+                libc::SOL_UDP,
+                libc::UDP_SEGMENT,
+                size.to_ne_bytes().to_vec(),
+            ),
             Ctl::PacketInfo(index, source) => {
                 let mut data = index.to_ne_bytes().to_vec();
                 data.extend(source.octets());
@@ -91,11 +91,7 @@ fn message(level: i32, kind: i32, data: &[u8]) -> Control<RawFd> {
     };
     Control::Text(match (level, kind) {
         (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
-            return Control::Rights(
-                data.chunks_exact(4)
-                    .map(|fd| int(fd, 0))
-                    .collect(),
-            );
+            return Control::Rights(data.chunks_exact(4).map(|fd| int(fd, 0)).collect());
         }
         (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR) => {
             return error(data);

@@ -100,7 +100,12 @@ impl Direct {
         for (slot, fd) in makes.iter().zip(value.made()) {
             self.sockets.insert(*slot, *fd);
         }
-        let extra: Vec<RawFd> = value.made().into_iter().skip(makes.len()).copied().collect();
+        let extra: Vec<RawFd> = value
+            .made()
+            .into_iter()
+            .skip(makes.len())
+            .copied()
+            .collect();
         for fd in extra {
             let _ = perform::close(fd, false);
         }
@@ -141,7 +146,13 @@ impl World for Direct {
                 let _ = sender.send(perform::perform(call));
             })
             .expect("a thread can be made");
-        self.started.insert(tag, Started { thread: id, outcome });
+        self.started.insert(
+            tag,
+            Started {
+                thread: id,
+                outcome,
+            },
+        );
         Ok(())
     }
 
@@ -156,7 +167,11 @@ impl World for Direct {
                 Err(mpsc::TryRecvError::Disconnected) => return Err("it has panicked".to_owned()),
             }
             // Asleep twice in a row: a lock that is held for an instant is no wait.
-            seen = if sleeps(started.thread.load(Ordering::Acquire)) { seen + 1 } else { 0 };
+            seen = if sleeps(started.thread.load(Ordering::Acquire)) {
+                seen + 1
+            } else {
+                0
+            };
             if seen == 2 {
                 return Ok(());
             }
@@ -191,7 +206,8 @@ fn sleeps(thread: i32) -> bool {
     let read = |name| fs::read_to_string(format!("/proc/self/task/{thread}/{name}"));
     // "PID (NAME) STATE ...", and the name may hold anything.
     let asleep = read("stat").is_ok_and(|stat| {
-        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with('S'))
     });
     // "NUMBER ARGUMENTS...", or "running". Where it cannot be read the state has to do.
     let in_socket_call = read("syscall").map_or(true, |line| {

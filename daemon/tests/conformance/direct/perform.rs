@@ -26,30 +26,52 @@ pub(super) fn perform(call: Call<RawFd, Address>) -> Outcome<RawFd> {
             check(unsafe { libc::listen(fd, backlog) })?;
             Ok(Value::Done)
         }
-        Call::Accept { listener, nonblocking } => accept(listener, nonblocking),
+        Call::Accept {
+            listener,
+            nonblocking,
+        } => accept(listener, nonblocking),
         Call::Connect(fd, name) => {
             let name = address::encode(&name);
             // SAFETY: the pointer and the length are those of one buffer, which outlives the call.
             check(unsafe { libc::connect(fd, name.as_ptr().cast(), length(&name)) })?;
             Ok(Value::Address(local_address(fd)?))
         }
-        Call::Send { socket, data, flags } => send(socket, &data, flags, &[]),
-        Call::SendTo { socket, data, flags, address } => {
+        Call::Send {
+            socket,
+            data,
+            flags,
+        } => send(socket, &data, flags, &[]),
+        Call::SendTo {
+            socket,
+            data,
+            flags,
+            address,
+        } => {
             let name = address.as_ref().map(address::encode).unwrap_or_default();
             send(socket, &data, flags, &name)
         }
-        Call::SendMessages { socket, messages, flags } => {
-            receive::send_messages(socket, &messages, flags).map(Value::SentEach)
-        }
-        Call::Recv { socket, length, flags } => {
-            receive::receive(socket, length, flags, false).map(Value::Received)
-        }
-        Call::RecvFrom { socket, length, flags } => {
-            receive::receive(socket, length, flags, true).map(Value::Received)
-        }
-        Call::RecvMessages { socket, count, length, control, flags } => {
-            receive::receive_messages(socket, count, length, control, flags).map(Value::Received)
-        }
+        Call::SendMessages {
+            socket,
+            messages,
+            flags,
+        } => receive::send_messages(socket, &messages, flags).map(Value::SentEach),
+        Call::Recv {
+            socket,
+            length,
+            flags,
+        } => receive::receive(socket, length, flags, false).map(Value::Received),
+        Call::RecvFrom {
+            socket,
+            length,
+            flags,
+        } => receive::receive(socket, length, flags, true).map(Value::Received),
+        Call::RecvMessages {
+            socket,
+            count,
+            length,
+            control,
+            flags,
+        } => receive::receive_messages(socket, count, length, control, flags).map(Value::Received),
         Call::Shutdown(fd, how) => {
             // SAFETY: no pointers.
             check(unsafe { libc::shutdown(fd, how) })?;
@@ -58,13 +80,21 @@ pub(super) fn perform(call: Call<RawFd, Address>) -> Outcome<RawFd> {
         Call::Close { socket, abort } => close(socket, abort),
         Call::SockName(fd) => local_address(fd).map(Value::Address),
         Call::PeerName(fd) => name(fd, libc::getpeername).map(Value::Address),
-        Call::SetOpt { socket, level, number, value } => {
+        Call::SetOpt {
+            socket,
+            level,
+            number,
+            value,
+        } => {
             set_option(socket, level, number, &value)?;
             Ok(Value::Done)
         }
-        Call::GetOpt { socket, level, number, room } => {
-            get_option(socket, level, number, room).map(Value::Option)
-        }
+        Call::GetOpt {
+            socket,
+            level,
+            number,
+            room,
+        } => get_option(socket, level, number, room).map(Value::Option),
         Call::Poll { entries, timeout } => poll(&entries, timeout),
         Call::Info(fd) => info(fd).map(Value::Info),
     }
@@ -72,7 +102,11 @@ pub(super) fn perform(call: Call<RawFd, Address>) -> Outcome<RawFd> {
 
 /// The kernel's answer: its errno if it was -1.
 pub(super) fn check(returned: i32) -> Result<i32, Failure> {
-    if returned < 0 { Err(failure()) } else { Ok(returned) }
+    if returned < 0 {
+        Err(failure())
+    } else {
+        Ok(returned)
+    }
 }
 
 /// The errno of the call that has just failed.
@@ -110,7 +144,11 @@ fn length(bytes: &[u8]) -> libc::socklen_t {
 }
 
 fn type_and_flags(kind: Kind) -> i32 {
-    let nonblocking = if kind.nonblocking { libc::SOCK_NONBLOCK } else { 0 };
+    let nonblocking = if kind.nonblocking {
+        libc::SOCK_NONBLOCK
+    } else {
+        0
+    };
     kind.kind | nonblocking | libc::SOCK_CLOEXEC
 }
 
@@ -123,7 +161,12 @@ fn pair(kind: Kind) -> Outcome<RawFd> {
     let mut fds = [0; 2];
     // SAFETY: the kernel writes two ints, and there is room for them.
     check(unsafe {
-        libc::socketpair(kind.domain, type_and_flags(kind), kind.protocol, fds.as_mut_ptr())
+        libc::socketpair(
+            kind.domain,
+            type_and_flags(kind),
+            kind.protocol,
+            fds.as_mut_ptr(),
+        )
     })?;
     Ok(Value::Sockets(fds.to_vec()))
 }
@@ -133,15 +176,18 @@ fn accept(listener: RawFd, nonblocking: bool) -> Outcome<RawFd> {
     let mut taken = length(&name);
     let flags = if nonblocking { libc::SOCK_NONBLOCK } else { 0 } | libc::SOCK_CLOEXEC;
     // SAFETY: the pointer and the length are those of one buffer, which outlives the call.
-    let fd = check(unsafe {
-        libc::accept4(listener, name.as_mut_ptr().cast(), &raw mut taken, flags)
-    })?;
+    let fd =
+        check(unsafe { libc::accept4(listener, name.as_mut_ptr().cast(), &raw mut taken, flags) })?;
     let peer = address::decode(&name[..taken as usize]);
     Ok(Value::Accepted(fd, peer.expect("accept(2) tells the peer")))
 }
 
 fn send(fd: RawFd, data: &[u8], flags: i32, name: &[u8]) -> Outcome<RawFd> {
-    let pointer = if name.is_empty() { ptr::null() } else { name.as_ptr() };
+    let pointer = if name.is_empty() {
+        ptr::null()
+    } else {
+        name.as_ptr()
+    };
     // SAFETY: pointers and lengths are those of one buffer each, which outlive the call.
     let sent = unsafe {
         libc::sendto(
@@ -265,4 +311,3 @@ fn info(fd: RawFd) -> Result<Info, Failure> {
 
 /// asm-generic/sockios.h; not in libc.
 const SIOCATMARK: libc::Ioctl = 0x8905;
-

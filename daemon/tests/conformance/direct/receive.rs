@@ -24,9 +24,7 @@ pub(super) fn receive(
     let mut room = Room::new(1, length, 0, named);
     let mut headers = room.headers();
     // SAFETY: the header points into `room`, which outlives the call.
-    let received = unsafe {
-        libc::recvmsg(fd, &raw mut headers[0].msg_hdr, framing.flags(flags))
-    };
+    let received = unsafe { libc::recvmsg(fd, &raw mut headers[0].msg_hdr, framing.flags(flags)) };
     let received = usize::try_from(received).map_err(|_negative| failure())?;
     Ok(vec![room.message(0, &headers[0], received, flags, framing)])
 }
@@ -45,15 +43,19 @@ pub(super) fn receive_messages(
     let wanted = u32::try_from(count).expect("cases ask for few messages");
     // SAFETY: the headers point into `room`, which outlives the call.
     let received = check(unsafe {
-        libc::recvmmsg(fd, headers.as_mut_ptr(), wanted, framing.flags(flags), ptr::null_mut())
+        libc::recvmmsg(
+            fd,
+            headers.as_mut_ptr(),
+            wanted,
+            framing.flags(flags),
+            ptr::null_mut(),
+        )
     })?;
     let received = usize::try_from(received).expect("check() let no negative count through");
     Ok(headers[..received]
         .iter()
         .enumerate()
-        .map(|(index, header)| {
-            room.message(index, header, header.msg_len as usize, flags, framing)
-        })
+        .map(|(index, header)| room.message(index, header, header.msg_len as usize, flags, framing))
         .collect())
 }
 
@@ -63,10 +65,19 @@ pub(super) fn send_messages(
     messages: &[Out<RawFd, Address>],
     flags: i32,
 ) -> Result<Vec<usize>, Failure> {
-    let mut data: Vec<Vec<u8>> = messages.iter().map(|message| message.data.clone()).collect();
+    let mut data: Vec<Vec<u8>> = messages
+        .iter()
+        .map(|message| message.data.clone())
+        .collect();
     let mut names: Vec<Vec<u8>> = messages
         .iter()
-        .map(|message| message.address.as_ref().map(address::encode).unwrap_or_default())
+        .map(|message| {
+            message
+                .address
+                .as_ref()
+                .map(address::encode)
+                .unwrap_or_default()
+        })
         .collect();
     let mut controls: Vec<Vec<u8>> = messages
         .iter()
@@ -80,8 +91,8 @@ pub(super) fn send_messages(
             header.msg_hdr.msg_iovlen = 1;
             if !names[index].is_empty() {
                 header.msg_hdr.msg_name = names[index].as_mut_ptr().cast();
-                header.msg_hdr.msg_namelen = libc::socklen_t::try_from(names[index].len())
-                    .expect("addresses are short");
+                header.msg_hdr.msg_namelen =
+                    libc::socklen_t::try_from(names[index].len()).expect("addresses are short");
             }
             if !controls[index].is_empty() {
                 header.msg_hdr.msg_control = controls[index].as_mut_ptr().cast();
@@ -191,12 +202,20 @@ impl Room {
             && framing.internet
             && flags & libc::MSG_TRUNC != 0
             && flags & libc::MSG_ERRQUEUE == 0;
-        let written = if discarded { 0 } else { received.min(self.length) };
+        let written = if discarded {
+            0
+        } else {
+            received.min(self.length)
+        };
         let name = &self.names[index][..(header.msg_namelen as usize).min(address::ROOM)];
         let from_error_queue = flags & libc::MSG_ERRQUEUE != 0;
         Message {
             data: self.data[index][..written].to_vec(),
-            address: if self.named { address::decode(name) } else { None },
+            address: if self.named {
+                address::decode(name)
+            } else {
+                None
+            },
             end_of_stream: framing.connected
                 && received == 0
                 && self.length > 0
