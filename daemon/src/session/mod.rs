@@ -167,6 +167,7 @@ impl<R: Clone + Send + 'static> Session<R> {
     ///
     /// Returns the ids that are known; the results among them are in the outbox.
     pub(crate) fn attach(&self) -> Result<(Arc<Outbox>, Vec<u64>), Detached> {
+        let _hearing = self.hearing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.lock();
         if state.ended {
             return Err(Detached::Expired);
@@ -217,7 +218,9 @@ impl<R: Clone + Send + 'static> Session<R> {
 
     /// Whether a stream is attached.
     pub(crate) fn is_attached(&self) -> bool {
-        self.lock().outbox.is_some()
+        let state = self.lock();
+        let outbox = state.outbox.as_ref();
+        outbox.is_some_and(|outbox| !outbox.is_detached())
     }
 
     /// How many operations are in flight, and how many results are kept.

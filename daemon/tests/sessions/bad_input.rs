@@ -112,7 +112,12 @@ async fn handles_are_of_the_sessions_block_and_each_is_used_once() {
     let (first, count) = (scene.session.first_handle, scene.session.handle_count);
     let other = open(&scene.channel).await.first_handle;
     let stream = &mut scene.stream;
-    for (id, outside) in [(1, first + count), (2, first - 1), (3, other), (4, u64::MAX)] {
+    for (id, outside) in [
+        (1, first + count),
+        (2, first - 1),
+        (3, other),
+        (4, u64::MAX),
+    ] {
         stream.start(id, tcp_socket(outside));
         assert_eq!(stream.failed(id).await, "HANDLE_OUT_OF_BLOCK");
     }
@@ -184,7 +189,9 @@ async fn a_stream_attaches_first_and_once() {
         assert_eq!(status_reason(&refused), "INVALID_REQUEST");
     }
     let session_id = scene.session.session_id.clone();
-    scene.stream.say(Incoming::Attach(v1::Attach { session_id }));
+    scene
+        .stream
+        .say(Incoming::Attach(v1::Attach { session_id }));
     assert_eq!(scene.stream.refused(0).await, "REQUEST_UNKNOWN");
     scene.is_undisturbed().await;
 }
@@ -193,7 +200,9 @@ async fn a_stream_attaches_first_and_once() {
 async fn of_two_streams_the_newer_has_the_session_and_the_older_is_told() {
     let mut scene = Scene::new().await;
     let newer = channel(&scene.daemon).await;
-    let newer = Stream::attach(&newer, &scene.session.session_id).await.unwrap();
+    let newer = Stream::attach(&newer, &scene.session.session_id)
+        .await
+        .unwrap();
     assert_eq!(newer.known, [PAIR, BYSTANDER]);
     let mut older = std::mem::replace(&mut scene.stream, newer);
     assert_eq!(older.end_reason().await, "SESSION_TAKEN");
@@ -211,7 +220,10 @@ async fn a_session_that_is_unknown_closed_or_expired_cannot_be_used() {
         session_id,
         abort: false,
     };
-    sessions(&scene.channel).close_session(request).await.unwrap();
+    sessions(&scene.channel)
+        .close_session(request)
+        .await
+        .unwrap();
     let request = v1::OpenSessionRequest {
         lease: lease(1),
         ..Default::default()
@@ -274,7 +286,8 @@ async fn a_session_is_its_owners_alone() {
 
 #[tokio::test]
 async fn terms_out_of_range_open_no_session() {
-    let channel = channel(&farsock_daemon::embedded()).await;
+    let daemon = farsock_daemon::embedded();
+    let channel = channel(&daemon).await;
     let with = |change: fn(&mut v1::OpenSessionRequest)| {
         let mut request = v1::OpenSessionRequest::default();
         change(&mut request);

@@ -66,7 +66,10 @@ async fn a_killed_client_is_gone_within_its_lease_and_a_second_and_leaves_nothin
         assert_eq!(self::descriptors(&process), descriptors);
 
         let rss = rss(&process);
-        let _ = writeln!(std::io::stderr(), "round {round}: gone after {gone:.2?}, RSS {rss} KiB");
+        let _ = writeln!(
+            std::io::stderr(),
+            "round {round}: gone after {gone:.2?}, RSS {rss} KiB"
+        );
         let bound = *after_first.get_or_insert(rss) + RSS_MARGIN;
         assert!(rss <= bound, "RSS of {rss} KiB is over {bound} KiB");
     }
@@ -87,7 +90,9 @@ async fn the_client_that_is_killed() {
     while handles.len() < HANDLES - 1 {
         let (domain, kind) = (Domain::Inet, SocketType::Stream);
         let options = SocketOptions::new();
-        let socket = client.socket_with(domain, kind, Protocol::Default, options).await;
+        let socket = client
+            .socket_with(domain, kind, Protocol::Default, options)
+            .await;
         handles.push(socket.expect("a socket"));
     }
     let mut waiting = Vec::new();
@@ -129,7 +134,12 @@ async fn start_daemon(address: &str) -> Child {
 
 async fn start_client(address: &str) -> Child {
     let mut client = Command::new(std::env::current_exe().expect("it has a path"))
-        .args(["--exact", "death::the_client_that_is_killed", "--ignored", "--nocapture"])
+        .args([
+            "--exact",
+            "death::the_client_that_is_killed",
+            "--ignored",
+            "--nocapture",
+        ])
         .env(ADDRESS, address)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -158,7 +168,9 @@ fn rss(process: &Path) -> u64 {
     let status = fs::read_to_string(process.join("status")).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let number = line.and_then(|line| line.split_whitespace().next());
-    number.and_then(|number| number.parse().ok()).expect("a number")
+    number
+        .and_then(|number| number.parse().ok())
+        .expect("a number")
 }
 
 /// A directory of the test's own, gone at its end.
