@@ -45,10 +45,13 @@ use crate::{
 /// ([`Builder::unary`](crate::Builder::unary)) are made as they are.
 #[must_use = "does nothing unless awaited"]
 pub struct Operation<'a, T> {
-    call: Pin<Box<dyn Future<Output = T> + Send + 'a>>,
+    call: Call<'a, T>,
     scope: Arc<Scope>,
     output: Option<T>,
 }
+
+/// The future of a call, within its scope.
+type Call<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// When an operation ran, by the daemon's clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +121,17 @@ impl<'a, T> Operation<'a, T> {
     #[must_use]
     pub fn timing(&self) -> Option<Timing> {
         timing(self.scope.timing()?).ok()
+    }
+
+    /// The same operation with something more around its call.
+    pub(crate) fn wrapped<F>(self, wrap: impl FnOnce(Call<'a, T>) -> F) -> Self
+    where
+        F: Future<Output = T> + Send + 'a,
+    {
+        Self {
+            call: Box::pin(wrap(self.call)),
+            ..self
+        }
     }
 
     /// Starts the call now, after the operation of that request id, and tells its own.

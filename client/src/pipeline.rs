@@ -120,8 +120,17 @@ impl Pipeline {
         &mut self,
         call: impl Future<Output = Result<T>> + Send + 'a,
     ) -> Operation<'a, Result<T>> {
+        self.then_operation(Operation::new(call))
+    }
+
+    /// Sends one more call as [`then`](Self::then) does, with what was set of it: such as
+    /// `Operation::new(listener.accept()).notify_waiting()`, which tells when the accept waits.
+    pub fn then_operation<'a, T: Send + 'a>(
+        &mut self,
+        operation: Operation<'a, Result<T>>,
+    ) -> Operation<'a, Result<T>> {
         let creations = Arc::clone(&self.creations);
-        let mut step = Operation::new(async move {
+        let mut step = operation.wrapped(|call| async move {
             match call.await {
                 Err(error) if error.reason() == Some(Reason::DependencyFailed) => {
                     first_error(&creations).await?;

@@ -1,7 +1,11 @@
 //! The cases: one file each, and one line in [`CASES`].
 
 mod handle_cost;
+mod handle_scale;
 mod idle;
+mod operation_latency;
+mod operation_rate;
+mod setup_rtt;
 mod start;
 mod unary_latency;
 mod unary_rate;
@@ -15,8 +19,12 @@ use crate::{Failure, report::Row};
 /// Every case, in the order in which they are measured and reported.
 pub(crate) const CASES: &[Case] = &[
     unary_latency::CASE,
+    operation_latency::CASE,
     unary_rate::CASE,
+    operation_rate::CASE,
+    setup_rtt::CASE,
     handle_cost::CASE,
+    handle_scale::CASE,
     start::CASE,
     idle::CASE,
 ];

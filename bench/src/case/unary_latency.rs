@@ -61,7 +61,12 @@ fn run(plan: &Plan) -> Result<Vec<Row>, Failure> {
 }
 
 /// Sends the datagrams 0 to `calls` - 1, one after the other; the median of the times that the calls took, in microseconds.
-async fn sent(client: &mut Client, handle: u64, sink: &Sink, calls: usize) -> Result<f64, Failure> {
+pub(super) async fn sent(
+    client: &mut Client,
+    handle: u64,
+    sink: &Sink,
+    calls: usize,
+) -> Result<f64, Failure> {
     let mut times = Vec::with_capacity(calls);
     for (number, to) in (0..calls).zip(sink.addresses().iter().cycle()) {
         let datagram = sink::datagram(number);

@@ -24,7 +24,7 @@ pub(crate) const CASE: Case = Case {
 const TARGET: Target = Target::AtLeast(0.85);
 
 /// How many calls are under way at any time.
-const IN_FLIGHT: usize = 64;
+pub(super) const IN_FLIGHT: usize = 64;
 
 fn run(plan: &Plan) -> Result<Vec<Row>, Failure> {
     let calls = IN_FLIGHT * if plan.quick { 40 } else { 200 };
@@ -67,7 +67,7 @@ fn run(plan: &Plan) -> Result<Vec<Row>, Failure> {
 }
 
 /// Sends the datagrams 0 to `calls` - 1, a share of them by each of the tasks in flight; calls a second.
-async fn rate(
+pub(super) async fn rate(
     client: &Client,
     handle: u64,
     sink: &Arc<Sink>,
