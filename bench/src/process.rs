@@ -126,11 +126,11 @@ fn await_address(lines: &mpsc::Receiver<String>) -> Result<SocketAddr, String> {
                 }
             },
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(format!("ended before it listened:{seen}"));
+                return Err(format!("ended before it listened; it wrote:{seen}"));
             }
             Err(RecvTimeoutError::Timeout) => {
                 return Err(format!(
-                    "does not listen after {} s:{seen}",
+                    "does not listen after {} s; it wrote:{seen}",
                     START_TIMEOUT.as_secs()
                 ));
             }
@@ -189,7 +189,10 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "echo no such flag >&2; exit 2"]);
         let error = Process::start(command).unwrap_err().to_string();
-        assert_eq!(error, "sh ended before it listened:\nno such flag");
+        assert_eq!(
+            error,
+            "sh ended before it listened; it wrote:\nno such flag"
+        );
     }
 
     #[test]

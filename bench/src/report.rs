@@ -39,7 +39,8 @@ pub(crate) enum Target {
 }
 
 impl Row {
-    /// A row of what `rounds` measured. The note says how many rounds there were and how far apart.
+    /// A row of what `rounds` measured. The note says how many rounds there were and how far apart, and by how much a target was
+    /// missed.
     pub(crate) fn compared(
         case: &'static str,
         unit: &'static str,
@@ -56,6 +57,9 @@ impl Row {
             format!("{count} rounds, ratios {least:.2}-{most:.2}")
         };
         let ratio = rounds.ratio();
+        let missed = target
+            .missed_by(ratio)
+            .map_or_else(String::new, |percent| format!("; misses by {percent:.0} %"));
         Self {
             case,
             unit,
@@ -64,8 +68,8 @@ impl Row {
             theirs: Some(rounds.theirs()),
             ratio: Some(ratio),
             target: Some(target),
-            met: Some(target.is_met_by(ratio)),
-            note: format!("{note}; {spread}"),
+            met: Some(missed.is_empty()),
+            note: format!("{note}; {spread}{missed}"),
         }
     }
 
@@ -91,12 +95,13 @@ impl Row {
 }
 
 impl Target {
-    /// Whether a ratio is what it shall be; NaN never is.
-    fn is_met_by(self, ratio: f64) -> bool {
-        match self {
-            Self::AtMost(limit) => ratio <= limit,
-            Self::AtLeast(limit) => ratio >= limit,
-        }
+    /// By how many percent of itself a ratio does not reach it; `None` if it does, which NaN never does.
+    fn missed_by(self, ratio: f64) -> Option<f64> {
+        let (met, excess) = match self {
+            Self::AtMost(limit) => (ratio <= limit, ratio / limit - 1.0),
+            Self::AtLeast(limit) => (ratio >= limit, 1.0 - ratio / limit),
+        };
+        (!met).then_some(100.0 * excess)
     }
 }
 
@@ -212,12 +217,18 @@ mod tests {
 
     #[test]
     fn a_target_is_met_at_its_very_limit_and_never_by_a_ratio_that_is_none() {
-        assert!(Target::AtMost(1.15).is_met_by(1.15));
-        assert!(!Target::AtMost(1.15).is_met_by(1.16));
-        assert!(Target::AtLeast(0.85).is_met_by(0.85));
-        assert!(!Target::AtLeast(0.85).is_met_by(0.84));
-        assert!(!Target::AtMost(1.0).is_met_by(f64::NAN));
-        assert!(!Target::AtLeast(1.0).is_met_by(f64::NAN));
+        assert_eq!(Target::AtMost(1.15).missed_by(1.15), None);
+        assert!(Target::AtMost(1.15).missed_by(1.16).is_some());
+        assert_eq!(Target::AtLeast(0.85).missed_by(0.85), None);
+        assert!(Target::AtLeast(0.85).missed_by(0.84).is_some());
+        assert!(Target::AtMost(1.0).missed_by(f64::NAN).is_some());
+        assert!(Target::AtLeast(1.0).missed_by(f64::NAN).is_some());
+    }
+
+    #[test]
+    fn the_note_of_a_missed_target_says_by_how_much() {
+        assert_eq!(latency(88.0).note, "p50; 1 round");
+        assert_eq!(latency(115.0).note, "p50; 1 round; misses by 25 %");
     }
 
     #[test]
@@ -252,7 +263,7 @@ mod tests {
         assert_eq!(
             table(&rows),
             "case           unit  ours  against     theirs  ratio  target   met\n\
-             unary-latency  us     100  bare tonic    80.0  1.250  <= 1.15  NO\n    p50; 1 round\n\
+             unary-latency  us     100  bare tonic    80.0  1.250  <= 1.15  NO\n    p50; 1 round; misses by 9 %\n\
              start                   -                   -      -  -        -\n    no daemon\n"
         );
     }
