@@ -10,6 +10,7 @@ mod compare;
 mod control_text;
 mod direct;
 mod kinds;
+mod options;
 mod outcome;
 mod remote;
 mod script;

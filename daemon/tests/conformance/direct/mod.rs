@@ -240,6 +240,11 @@ pub(crate) fn user_and_group() -> (u32, u32) {
     unsafe { (libc::geteuid(), libc::getegid()) }
 }
 
+/// A call that does not wait, by real names.
+pub(crate) fn at_once(call: Call<RawFd, Address>) -> Outcome<RawFd> {
+    perform::perform(call)
+}
+
 /// Whether this kernel, for this user, creates such a socket.
 pub(crate) fn creates(domain: i32, kind: i32, protocol: i32) -> bool {
     let kind = crate::call::Kind::new(domain, kind, protocol);
