@@ -78,6 +78,16 @@ impl fmt::Debug for Addr {
     }
 }
 
+impl Addr {
+    /// The socket whose address it is.
+    pub(crate) fn slot(&self) -> Option<Slot> {
+        match self {
+            Self::Of(slot) | Self::PortOf(slot, _) => Some(*slot),
+            _ => None,
+        }
+    }
+}
+
 impl From<Slot> for Addr {
     fn from(slot: Slot) -> Self {
         Self::Of(slot)
@@ -206,31 +216,31 @@ pub(crate) enum Call<S = Slot, A = Addr> {
 }
 
 impl<S: Copy, A> Call<S, A> {
-    /// The same call with real sockets and addresses; the first that cannot be found out ends it.
-    pub(crate) async fn resolve<T, B, E>(
+    /// The same call with real sockets and addresses.
+    pub(crate) async fn resolve<T, B>(
         self,
-        mut socket: impl FnMut(S) -> Result<T, E>,
-        mut address: impl AsyncFnMut(A) -> Result<B, E>,
-    ) -> Result<Call<T, B>, E> {
-        Ok(match self {
+        mut socket: impl FnMut(S) -> T,
+        mut address: impl AsyncFnMut(A) -> B,
+    ) -> Call<T, B> {
+        match self {
             Self::Socket(kind) => Call::Socket(kind),
             Self::Pair(kind) => Call::Pair(kind),
-            Self::Bind(s, a) => Call::Bind(socket(s)?, address(a).await?),
-            Self::Listen(s, backlog) => Call::Listen(socket(s)?, backlog),
+            Self::Bind(s, a) => Call::Bind(socket(s), address(a).await),
+            Self::Listen(s, backlog) => Call::Listen(socket(s), backlog),
             Self::Accept {
                 listener,
                 nonblocking,
             } => Call::Accept {
-                listener: socket(listener)?,
+                listener: socket(listener),
                 nonblocking,
             },
-            Self::Connect(s, a) => Call::Connect(socket(s)?, address(a).await?),
+            Self::Connect(s, a) => Call::Connect(socket(s), address(a).await),
             Self::Send {
                 socket: s,
                 data,
                 flags,
             } => Call::Send {
-                socket: socket(s)?,
+                socket: socket(s),
                 data,
                 flags,
             },
@@ -240,11 +250,11 @@ impl<S: Copy, A> Call<S, A> {
                 flags,
                 address: a,
             } => Call::SendTo {
-                socket: socket(s)?,
+                socket: socket(s),
                 data,
                 flags,
                 address: match a {
-                    Some(a) => Some(address(a).await?),
+                    Some(a) => Some(address(a).await),
                     None => None,
                 },
             },
@@ -258,18 +268,18 @@ impl<S: Copy, A> Call<S, A> {
                     real.push(Out {
                         data: message.data,
                         address: match message.address {
-                            Some(a) => Some(address(a).await?),
+                            Some(a) => Some(address(a).await),
                             None => None,
                         },
                         control: message
                             .control
                             .into_iter()
                             .map(|control| control.resolve(&mut socket))
-                            .collect::<Result<_, E>>()?,
+                            .collect(),
                     });
                 }
                 Call::SendMessages {
-                    socket: socket(s)?,
+                    socket: socket(s),
                     messages: real,
                     flags,
                 }
@@ -279,7 +289,7 @@ impl<S: Copy, A> Call<S, A> {
                 length,
                 flags,
             } => Call::Recv {
-                socket: socket(s)?,
+                socket: socket(s),
                 length,
                 flags,
             },
@@ -288,7 +298,7 @@ impl<S: Copy, A> Call<S, A> {
                 length,
                 flags,
             } => Call::RecvFrom {
-                socket: socket(s)?,
+                socket: socket(s),
                 length,
                 flags,
             },
@@ -299,26 +309,26 @@ impl<S: Copy, A> Call<S, A> {
                 control,
                 flags,
             } => Call::RecvMessages {
-                socket: socket(s)?,
+                socket: socket(s),
                 count,
                 length,
                 control,
                 flags,
             },
-            Self::Shutdown(s, how) => Call::Shutdown(socket(s)?, how),
+            Self::Shutdown(s, how) => Call::Shutdown(socket(s), how),
             Self::Close { socket: s, abort } => Call::Close {
-                socket: socket(s)?,
+                socket: socket(s),
                 abort,
             },
-            Self::SockName(s) => Call::SockName(socket(s)?),
-            Self::PeerName(s) => Call::PeerName(socket(s)?),
+            Self::SockName(s) => Call::SockName(socket(s)),
+            Self::PeerName(s) => Call::PeerName(socket(s)),
             Self::SetOpt {
                 socket: s,
                 level,
                 number,
                 value,
             } => Call::SetOpt {
-                socket: socket(s)?,
+                socket: socket(s),
                 level,
                 number,
                 value,
@@ -329,7 +339,7 @@ impl<S: Copy, A> Call<S, A> {
                 number,
                 room,
             } => Call::GetOpt {
-                socket: socket(s)?,
+                socket: socket(s),
                 level,
                 number,
                 room,
@@ -337,12 +347,12 @@ impl<S: Copy, A> Call<S, A> {
             Self::Poll { entries, timeout } => Call::Poll {
                 entries: entries
                     .into_iter()
-                    .map(|(s, events)| Ok((socket(s)?, events)))
-                    .collect::<Result<_, E>>()?,
+                    .map(|(s, events)| (socket(s), events))
+                    .collect(),
                 timeout,
             },
-            Self::Info(s) => Call::Info(socket(s)?),
-        })
+            Self::Info(s) => Call::Info(socket(s)),
+        }
     }
 
     /// The socket that the call waits on, if it waits on one.
@@ -365,17 +375,15 @@ impl<S: Copy, A> Call<S, A> {
 }
 
 impl<S> Ctl<S> {
-    fn resolve<T, E>(self, socket: &mut impl FnMut(S) -> Result<T, E>) -> Result<Ctl<T>, E> {
-        Ok(match self {
-            Self::Rights(sockets) => {
-                Ctl::Rights(sockets.into_iter().map(socket).collect::<Result<_, E>>()?)
-            }
+    fn resolve<T>(self, socket: &mut impl FnMut(S) -> T) -> Ctl<T> {
+        match self {
+            Self::Rights(sockets) => Ctl::Rights(sockets.into_iter().map(socket).collect()),
             Self::Credentials => Ctl::Credentials,
             Self::Int(level, kind, value) => Ctl::Int(level, kind, value),
             Self::Segment(size) => Ctl::Segment(size),
             Self::PacketInfo(index, address) => Ctl::PacketInfo(index, address),
             Self::PacketInfo6(index, address) => Ctl::PacketInfo6(index, address),
             Self::Raw(level, kind, data) => Ctl::Raw(level, kind, data),
-        })
+        }
     }
 }

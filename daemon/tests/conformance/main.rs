@@ -12,6 +12,7 @@ mod direct;
 mod kinds;
 mod options;
 mod outcome;
+mod random;
 mod remote;
 mod script;
 mod world;

@@ -1,18 +1,19 @@
 //! What a sequence runs in: the kernel itself, or the daemon.
 
 use std::{
+    collections::HashMap,
     fs,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::PathBuf,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
-use farsock_client::Address;
+use farsock_client::{Address, UnixAddress};
 
 use crate::{
-    call::{Call, Slot},
-    outcome::{Failure, Names, Outcome},
+    call::{Addr, Call, Slot},
+    outcome::{Names, Outcome},
 };
 
 /// How long anything may take before it counts as hung. Nothing here takes a tenth of it.
@@ -23,7 +24,7 @@ pub(crate) trait World {
     /// Makes a call and waits for its end.
     async fn call(&mut self, call: Call, makes: &[Slot]) -> Outcome;
     /// Begins a call under the name `tag`.
-    async fn start(&mut self, tag: usize, call: Call) -> Result<(), Failure>;
+    async fn start(&mut self, tag: usize, call: Call);
     /// Returns when the call begun as `tag`, which is `call`, waits; says why not if it does not.
     async fn waits(&mut self, tag: usize, call: &Call) -> Result<(), String>;
     /// Waits for the end of the call begun as `tag`.
@@ -42,6 +43,8 @@ pub(crate) struct Place {
     directory: PathBuf,
     prefix: String,
     pub(crate) names: Names,
+    /// Addresses of sockets when they were last asked for, since closed ones do not tell.
+    known: HashMap<Slot, Address>,
 }
 
 impl Place {
@@ -56,15 +59,34 @@ impl Place {
             directory,
             prefix,
             names,
+            known: HashMap::new(),
         }
     }
 
-    pub(crate) fn path(&self, name: &str) -> String {
-        self.directory.join(name).to_string_lossy().into_owned()
-    }
-
-    pub(crate) fn abstract_name(&self, name: &str) -> String {
-        format!("{}-{name}", self.prefix)
+    /// What `address` is here; `now` is the address of the socket that it refers to, if that is open.
+    pub(crate) fn address(&mut self, address: Addr, now: Option<Address>) -> Address {
+        let mut of = |slot| {
+            if let Some(now) = now.clone() {
+                self.known.insert(slot, now);
+            }
+            self.known
+                .get(&slot)
+                .cloned()
+                .unwrap_or(Address::Unspecified)
+        };
+        match address {
+            Addr::Plain(address) => address,
+            Addr::Of(slot) => of(slot),
+            Addr::PortOf(slot, host) => {
+                let port = of(slot).as_ip().map_or(0, |address| address.port());
+                Address::Ip(SocketAddr::new(host, port))
+            }
+            Addr::Path(name) => {
+                let path = self.directory.join(name).to_string_lossy().into_owned();
+                UnixAddress::Path(path).into()
+            }
+            Addr::Abstract(name) => UnixAddress::Abstract(format!("{}-{name}", self.prefix)).into(),
+        }
     }
 }
 
@@ -73,10 +95,4 @@ impl Drop for Place {
         // What is left behind is in the temporary directory.
         let _ = fs::remove_dir_all(&self.directory);
     }
-}
-
-/// `host` with the port of `address`.
-pub(crate) fn at(host: IpAddr, address: &Address) -> Address {
-    let port = address.as_ip().map_or(0, |address| address.port());
-    Address::Ip(SocketAddr::new(host, port))
 }

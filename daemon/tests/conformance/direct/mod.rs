@@ -22,22 +22,23 @@ use std::{
     time::Instant,
 };
 
-use farsock_client::{Address, UnixAddress};
+use farsock_client::Address;
 
 pub(crate) use perform::EVENTS;
 
 use crate::{
-    call::{Addr, Call, Slot},
+    call::{Call, Slot},
     outcome::{Failure, Outcome},
     world::{self, DEADLINE, World},
 };
+
+/// Far above any descriptor that is open.
+const NO_SOCKET: RawFd = 1 << 24;
 
 /// Sockets of this process, called by libc.
 pub(crate) struct Direct {
     place: world::Place,
     sockets: HashMap<Slot, RawFd>,
-    /// Addresses of sockets when they were last asked for, since closed ones do not tell.
-    known: HashMap<Slot, Address>,
     started: HashMap<usize, Started>,
 }
 
@@ -52,44 +53,18 @@ impl Direct {
         Self {
             place,
             sockets: HashMap::new(),
-            known: HashMap::new(),
             started: HashMap::new(),
         }
     }
 
-    async fn resolve(&mut self, call: Call) -> Result<Call<RawFd, Address>, Failure> {
-        let Self {
-            place,
-            sockets,
-            known,
-            ..
-        } = self;
-        let socket = |slot: Slot| match slot {
-            // Far above any descriptor that is open.
-            Slot::NONE => Ok(1 << 24),
-            slot => sockets
-                .get(&slot)
-                .copied()
-                .ok_or_else(|| Failure::Other(format!("the case has no socket {slot:?}"))),
-        };
-        let mut address_of = |slot: Slot| {
-            if let Some(address) = sockets
-                .get(&slot)
-                .and_then(|fd| perform::local_address(*fd).ok().flatten())
-            {
-                known.insert(slot, address);
-            }
-            known
-                .get(&slot)
-                .cloned()
-                .ok_or_else(|| Failure::Other(format!("{slot:?} has no address")))
-        };
-        call.resolve(socket, async |address| match address {
-            Addr::Plain(address) => Ok(address),
-            Addr::Of(slot) => address_of(slot),
-            Addr::PortOf(slot, host) => address_of(slot).map(|address| world::at(host, &address)),
-            Addr::Path(name) => Ok(UnixAddress::Path(place.path(&name)).into()),
-            Addr::Abstract(name) => Ok(UnixAddress::Abstract(place.abstract_name(&name)).into()),
+    async fn resolve(&mut self, call: Call) -> Call<RawFd, Address> {
+        let Self { place, sockets, .. } = self;
+        let socket = |slot| sockets.get(&slot).copied().unwrap_or(NO_SOCKET);
+        call.resolve(socket, async |address| {
+            let now = address
+                .slot()
+                .and_then(|slot| perform::local_address(*sockets.get(&slot)?).ok()?);
+            place.address(address, now)
         })
         .await
     }
@@ -121,16 +96,16 @@ impl World for Direct {
     async fn call(&mut self, call: Call, makes: &[Slot]) -> Outcome {
         // A call that should return, but does not, must not hang the suite: it runs beside its deadline like the others.
         const TAG: usize = usize::MAX;
-        self.start(TAG, call).await?;
+        self.start(TAG, call).await;
         self.finish(TAG, makes).await
     }
 
-    async fn start(&mut self, tag: usize, call: Call) -> Result<(), Failure> {
+    async fn start(&mut self, tag: usize, call: Call) {
         let closed = match &call {
             Call::Close { socket, .. } => Some(*socket),
             _ => None,
         };
-        let call = self.resolve(call).await?;
+        let call = self.resolve(call).await;
         if let Some(slot) = closed {
             self.sockets.remove(&slot);
         }
@@ -153,7 +128,6 @@ impl World for Direct {
                 outcome,
             },
         );
-        Ok(())
     }
 
     async fn waits(&mut self, tag: usize, _call: &Call) -> Result<(), String> {
