@@ -105,13 +105,17 @@ fn deed() -> impl Strategy<Value = Deed> {
 }
 
 fn sequences() -> impl Strategy<Value = Script> {
-    let step = (deed(), 0..SOCKETS, 0..SOCKETS);
-    (select(KINDS.to_vec()), prop::collection::vec(step, 5..25)).prop_map(|(kind, steps)| {
+    let steps = prop::collection::vec((deed(), 0..SOCKETS, 0..SOCKETS), 5..25);
+    (select(KINDS.to_vec()), any::<bool>(), steps).prop_map(|(kind, ready, steps)| {
         let kind = kind.nonblocking();
         let mut script = Script::default();
         let slots: Vec<Slot> = (0..SOCKETS).map(|_| script.slot()).collect();
         for slot in &slots[..3] {
             open(&mut script, kind, *slot);
+        }
+        if ready {
+            // Chance alone seldom brings two sockets together.
+            connect(&mut script, kind, &slots);
         }
         for (deed, on, other) in steps {
             act(&mut script, kind, deed, slots[on], slots[other], slots[3]);
@@ -123,6 +127,21 @@ fn sequences() -> impl Strategy<Value = Script> {
         }
         script
     })
+}
+
+/// The second socket connects with the first: the fourth is the accepted one, if the kind has connections.
+fn connect(script: &mut Script, kind: Kind, slots: &[Slot]) {
+    for slot in &slots[..2] {
+        let address = script.local(kind);
+        script.bind(*slot, address).either();
+    }
+    script.listen(slots[0], 2).either();
+    script.connect(slots[1], slots[0]).either();
+    let accept = Call::Accept {
+        listener: slots[0],
+        nonblocking: true,
+    };
+    script.call(accept).makes(&[slots[3]]).either();
 }
 
 fn open(script: &mut Script, kind: Kind, slot: Slot) {

@@ -1,0 +1,8 @@
+//! Calls that wait, and what ends them: clients that go away, handles that are closed, limits, and ten thousand of them at once.
+
+mod crowd;
+mod ended;
+mod order;
+mod owners;
+mod quota;
+mod support;
