@@ -2,7 +2,9 @@
 
 use farsock_client::OutgoingMessage;
 
-use crate::support::{another, embedded, in_time, listener, udp, until_nothing_waits, until_waiting};
+use crate::support::{
+    another, embedded, in_time, listener, udp, until_nothing_waits, until_waiting,
+};
 
 const ACCEPTS: usize = 1_000;
 
@@ -16,12 +18,16 @@ async fn a_thousand_waiting_accepts_hold_up_nobody_and_leave_no_waiter_when_thei
         let socket = listener(&first).await;
         // Not closed with its client: what is left of it is the question.
         let socket = first.adopt(socket.into_handle());
-        accepts.push(tokio::spawn(async move { socket.accept().await.map(|_| ()) }));
+        accepts.push(tokio::spawn(
+            async move { socket.accept().await.map(|_| ()) },
+        ));
     }
     let all_wait = async {
         loop {
             let sockets = second.sockets().await.expect("the daemon answers");
-            let waiting = sockets.iter().filter(|socket| socket.waiting_operations == 1);
+            let waiting = sockets
+                .iter()
+                .filter(|socket| socket.waiting_operations == 1);
             if waiting.count() == ACCEPTS {
                 return sockets;
             }
@@ -50,7 +56,9 @@ async fn a_thousand_waiting_accepts_hold_up_nobody_and_leave_no_waiter_when_thei
     let near = second.tcp_socket().await.expect("a socket");
     let address = listener.socket_name().await.expect("it is bound");
     near.connect(address).await.expect("it listens");
-    let (far, _) = in_time(listener.accept()).await.expect("somebody connected");
+    let (far, _) = in_time(listener.accept())
+        .await
+        .expect("somebody connected");
     near.send("hello").await.expect("it is connected");
     assert_eq!(far.recv(16).await.expect("sent").data, "hello");
     daemon.shutdown().await;
@@ -82,7 +90,10 @@ async fn ten_thousand_waiting_receives_each_get_their_datagram() {
         let messages = (0..RECEIVES)
             .map(|number| OutgoingMessage::new(number.to_string()).to(address.clone()))
             .collect();
-        let sent = sender.send_messages(messages).await.expect("the loopback takes them");
+        let sent = sender
+            .send_messages(messages)
+            .await
+            .expect("the loopback takes them");
         assert_eq!(sent.len(), RECEIVES);
     }
     let mut total = 0;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use farsock_client::{
-    AcceptOptions, Address, Client, ConnectOptions, Domain, MessageFlags, OutgoingMessage, PollEvents,
-    Protocol, Reason, RecvMessagesOptions, RecvOptions, RemoteSocket, SendOptions, SocketType,
-    UnixAddress,
+    AcceptOptions, Address, Client, ConnectOptions, Domain, MessageFlags, OutgoingMessage,
+    PollEvents, Protocol, Reason, RecvMessagesOptions, RecvOptions, RemoteSocket, SendOptions,
+    SocketType, UnixAddress,
 };
 
 use crate::support::{
@@ -37,13 +37,19 @@ async fn close_ends_every_kind_of_wait_with_handle_closed() {
         begin(&near, |s| async move { s.recv(1).await.map(drop) }),
         begin(&near, |s| async move { s.recv_from(1).await.map(drop) }),
         begin(&near, |s| async move {
-            s.recv_messages(RecvMessagesOptions::default()).await.map(drop)
+            s.recv_messages(RecvMessagesOptions::default())
+                .await
+                .map(drop)
         }),
         begin(&near, |s| async move { s.send("x").await.map(drop) }),
         begin(&near, |s| async move {
-            s.send_messages(vec![OutgoingMessage::new("x")]).await.map(drop)
+            s.send_messages(vec![OutgoingMessage::new("x")])
+                .await
+                .map(drop)
         }),
-        begin(&near, |s| async move { s.shutdown(std::net::Shutdown::Write).await }),
+        begin(&near, |s| async move {
+            s.shutdown(std::net::Shutdown::Write).await
+        }),
     ];
     until_waiting(&near, receives.len()).await;
     in_time(near.close()).await.expect("it is open");
@@ -81,14 +87,23 @@ async fn a_timeout_ends_every_kind_of_wait_and_takes_nothing() {
         .expect("it listens");
     let (far, _) = in_time(socket.accept()).await.expect("somebody connected");
 
-    assert_eq!(reason(in_time(far.recv_with(8, receive.clone())).await), timed_out);
-    assert_eq!(reason(in_time(far.recv_from_with(8, receive.clone())).await), timed_out);
+    assert_eq!(
+        reason(in_time(far.recv_with(8, receive.clone())).await),
+        timed_out
+    );
+    assert_eq!(
+        reason(in_time(far.recv_from_with(8, receive.clone())).await),
+        timed_out
+    );
     let several = RecvMessagesOptions {
         max_messages: Some(2),
         timeout: SHORT,
         ..RecvMessagesOptions::default()
     };
-    assert_eq!(reason(in_time(far.recv_messages(several.clone())).await), timed_out);
+    assert_eq!(
+        reason(in_time(far.recv_messages(several.clone())).await),
+        timed_out
+    );
     near.send("all of it").await.expect("it is connected");
     assert_eq!(in_time(far.recv(16)).await.expect("sent").data, "all of it");
 
@@ -101,16 +116,24 @@ async fn a_timeout_ends_every_kind_of_wait_and_takes_nothing() {
         ..receive
     };
     near.send("two").await.expect("it is connected");
-    let received = in_time(far.recv_with(16, waitall)).await.expect("three bytes came");
+    let received = in_time(far.recv_with(16, waitall))
+        .await
+        .expect("three bytes came");
     assert_eq!(received.data, "two");
 
     assert_eq!(
-        client.poll(&[(&far, PollEvents::IN)], SHORT).await.expect("it ends well"),
+        client
+            .poll(&[(&far, PollEvents::IN)], SHORT)
+            .await
+            .expect("it ends well"),
         []
     );
     let (address, late) = full_unix_listener(&client).await;
     let connect = ConnectOptions { timeout: SHORT };
-    assert_eq!(reason(in_time(late.connect_with(address, connect)).await), timed_out);
+    assert_eq!(
+        reason(in_time(late.connect_with(address, connect)).await),
+        timed_out
+    );
     until_nothing_waits(&client).await;
     in_time(daemon.shutdown()).await;
 }
@@ -130,7 +153,9 @@ async fn a_timeout_of_zero_does_not_wait() {
     in_time(client.poll(&[(&socket, PollEvents::IN)], None))
         .await
         .expect("it arrives");
-    let received = in_time(socket.recv_with(8, at_once)).await.expect("it is there");
+    let received = in_time(socket.recv_with(8, at_once))
+        .await
+        .expect("it is there");
     assert_eq!(received.data, "here");
     in_time(daemon.shutdown()).await;
 }
@@ -149,7 +174,9 @@ async fn a_send_that_is_ended_early_tells_how_much_was_sent_and_no_byte_is_lost(
     assert!(sent > 0 && sent < 1 << 20, "{sent}");
     let full = in_time(near.send_with("x", options)).await;
     assert_eq!(reason(full), Some(Reason::TimedOut));
-    near.shutdown(std::net::Shutdown::Write).await.expect("connected");
+    near.shutdown(std::net::Shutdown::Write)
+        .await
+        .expect("connected");
     let mut received = 0;
     loop {
         let part = in_time(far.recv(65_536)).await.expect("connected");
@@ -233,9 +260,7 @@ async fn shutdown_of_the_daemon_ends_what_waits_with_draining() {
 }
 
 /// A unix listener without room for one more, and a socket that would connect to it.
-async fn full_unix_listener(
-    client: &Client,
-) -> (Address, RemoteSocket) {
+async fn full_unix_listener(client: &Client) -> (Address, RemoteSocket) {
     let socket = async || {
         client
             .socket(Domain::Unix, SocketType::Stream, Protocol::Default)
@@ -249,14 +274,16 @@ async fn full_unix_listener(
         .expect("the kernel has names");
     listener.listen(0).await.expect("it is bound");
     let first = socket().await;
-    first.connect(address.clone()).await.expect("there is room for one");
+    first
+        .connect(address.clone())
+        .await
+        .expect("there is room for one");
     // Open until the daemon ends.
     let _ = (listener.into_handle(), first.into_handle());
     (address, socket().await)
 }
 
-async fn connected_to(
-    client: &Client, listener: &RemoteSocket) -> RemoteSocket {
+async fn connected_to(client: &Client, listener: &RemoteSocket) -> RemoteSocket {
     let near = client.tcp_socket().await.expect("a socket");
     let address = listener.socket_name().await.expect("it is bound");
     near.connect(address).await.expect("it listens");

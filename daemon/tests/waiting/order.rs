@@ -18,7 +18,10 @@ async fn receives_that_wait_are_served_in_the_order_in_which_they_came() {
     let address = socket.socket_name().await.expect("it is bound");
     for number in 0..8 {
         let data = number.to_string();
-        socket.send_to(data, address.clone()).await.expect("to itself");
+        socket
+            .send_to(data, address.clone())
+            .await
+            .expect("to itself");
     }
     for (number, receive) in receives.into_iter().enumerate() {
         let received = in_time(receive).await.expect("no panic").expect("sent");
@@ -35,10 +38,15 @@ async fn sends_and_the_end_of_writing_keep_their_order_behind_one_that_waits() {
     let mut sends = Vec::new();
     for count in 1..=4 {
         let text = format!("<{count}>");
-        sends.push(begin(&near, |s| async move { s.send(text).await.map(drop) }));
+        sends.push(begin(
+            &near,
+            |s| async move { s.send(text).await.map(drop) },
+        ));
         until_waiting(&near, count).await;
     }
-    sends.push(begin(&near, |s| async move { s.shutdown(Shutdown::Write).await }));
+    sends.push(begin(&near, |s| async move {
+        s.shutdown(Shutdown::Write).await
+    }));
     until_waiting(&near, 5).await;
 
     let mut received = Vec::new();
@@ -51,7 +59,10 @@ async fn sends_and_the_end_of_writing_keep_their_order_behind_one_that_waits() {
     }
     assert_eq!(received[filled..], *b"<1><2><3><4>");
     for send in sends {
-        in_time(send).await.expect("no panic").expect("there was room");
+        in_time(send)
+            .await
+            .expect("no panic")
+            .expect("there was room");
     }
     in_time(daemon.shutdown()).await;
 }
@@ -66,7 +77,9 @@ async fn a_waiting_receive_holds_up_neither_sends_nor_anything_else_on_its_handl
         in_time(near.send("x")).await.expect("there is room");
         in_time(near.socket_name()).await.expect("it is open");
     }
-    in_time(near.shutdown(Shutdown::Write)).await.expect("connected");
+    in_time(near.shutdown(Shutdown::Write))
+        .await
+        .expect("connected");
     far.send("answer").await.expect("that side is open");
     let received = in_time(receive).await.expect("no panic").expect("sent");
     assert_eq!(received.data, "answer");

@@ -36,17 +36,28 @@ async fn every_verb_on_somebody_elses_handle_finds_nothing() {
     assert_eq!(reason(in_time(same().recv_from(1)).await), none);
     let options = RecvMessagesOptions::default();
     assert_eq!(reason(in_time(same().recv_messages(options)).await), none);
-    assert_eq!(reason(same().shutdown(std::net::Shutdown::Both).await), none);
+    assert_eq!(
+        reason(same().shutdown(std::net::Shutdown::Both).await),
+        none
+    );
     assert_eq!(reason(same().socket_name().await), none);
     assert_eq!(reason(same().peer_name().await), none);
     assert_eq!(reason(same().option(SocketOption::SoType).await), none);
-    assert_eq!(reason(same().set_option(SocketOption::SoKeepalive, true).await), none);
+    assert_eq!(
+        reason(same().set_option(SocketOption::SoKeepalive, true).await),
+        none
+    );
     assert_eq!(reason(same().info().await), none);
     assert_eq!(reason(same().close().await), none);
     assert_eq!(reason(same().abort().await), none);
 
-    let ready = stranger.poll(&[(socket.handle(), PollEvents::IN)], None).await;
-    assert_eq!(ready.expect("NVAL is an answer")[0].events, PollEvents::NVAL);
+    let ready = stranger
+        .poll(&[(socket.handle(), PollEvents::IN)], None)
+        .await;
+    assert_eq!(
+        ready.expect("NVAL is an answer")[0].events,
+        PollEvents::NVAL
+    );
     assert_eq!(stranger.sockets().await.expect("it answers"), []);
 
     // And the owner's is as it was.
@@ -65,7 +76,9 @@ async fn somebody_elses_handle_does_not_travel() {
         handles: vec![socket.handle()],
         discarded: 0,
     });
-    let sent = near.send_messages(vec![OutgoingMessage::new("x").control(rights)]).await;
+    let sent = near
+        .send_messages(vec![OutgoingMessage::new("x").control(rights)])
+        .await;
     assert_eq!(reason(sent), Some(Reason::HandleNotFound));
     drop((near, far, socket));
     serving.end().await;

@@ -91,7 +91,10 @@ async fn one_wait_too_many_is_refused_and_calls_that_need_not_wait_are_not() {
     assert_eq!(reason(in_time(socket.recv(16)).await), QUOTA);
     let own = other.socket_name().await.expect("it is bound");
     other.send_to("to itself", own).await.expect("no wait");
-    assert_eq!(in_time(other.recv(16)).await.expect("it is there").data, "to itself");
+    assert_eq!(
+        in_time(other.recv(16)).await.expect("it is there").data,
+        "to itself"
+    );
 
     for receive in [first, second] {
         other.send_to("x", address.clone()).await.expect("no wait");
@@ -100,6 +103,9 @@ async fn one_wait_too_many_is_refused_and_calls_that_need_not_wait_are_not() {
     let third = begin(&other, |s| async move { s.recv(16).await });
     until_waiting(&other, 1).await;
     other.close().await.expect("it is open");
-    assert_eq!(reason(in_time(third).await.expect("no panic")), Some(Reason::HandleClosed));
+    assert_eq!(
+        reason(in_time(third).await.expect("no panic")),
+        Some(Reason::HandleClosed)
+    );
     serving.end().await;
 }

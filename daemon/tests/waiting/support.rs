@@ -6,11 +6,7 @@ use farsock_client::{
     Client, Domain, Protocol, Reason, RemoteSocket, Result, SocketInfo, SocketType,
 };
 use farsock_daemon::{
-    Embedded,
-    config::Config,
-    listener::ListenAddress,
-    server::Server,
-    shutdown::Shutdown,
+    Embedded, config::Config, listener::ListenAddress, server::Server, shutdown::Shutdown,
 };
 use tokio::task::JoinHandle;
 
@@ -74,14 +70,20 @@ impl Serving {
 /// A bound UDP socket.
 pub(crate) async fn udp(client: &Client) -> RemoteSocket {
     let socket = client.udp_socket().await.expect("a socket");
-    socket.bind("127.0.0.1:0").await.expect("the loopback has ports");
+    socket
+        .bind("127.0.0.1:0")
+        .await
+        .expect("the loopback has ports");
     socket
 }
 
 /// A TCP socket that listens.
 pub(crate) async fn listener(client: &Client) -> RemoteSocket {
     let socket = client.tcp_socket().await.expect("a socket");
-    socket.bind("127.0.0.1:0").await.expect("the loopback has ports");
+    socket
+        .bind("127.0.0.1:0")
+        .await
+        .expect("the loopback has ports");
     socket.listen(16).await.expect("it is bound");
     socket
 }
