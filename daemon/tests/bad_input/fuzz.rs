@@ -61,7 +61,11 @@ async fn send_all(api: &Api, requests: &[Vec<u8>]) -> Result<(), String> {
     for bytes in requests {
         let mut choices = Choices::new(bytes);
         let (verb, request) = &api.verbs[choices.below(api.verbs.len())];
-        let message = api.message(request, &mut choices);
+        let message = match choices.below(8) {
+            // No message at all, or one by chance.
+            0 => bytes.clone(),
+            _ => api.message(request, &mut choices),
+        };
         check(&channel, verb, message.clone())
             .await
             .map_err(|problem| format!("{verb} {message:02x?}: {problem}"))?;

@@ -1,4 +1,4 @@
-//! Two members of a oneof in one message: what generated code cannot build, but the wire can carry.
+//! What generated code cannot build, but the wire can carry: two members of a oneof, and no message at all.
 
 use bytes::{Buf, BufMut, Bytes};
 use tonic::{
@@ -67,4 +67,35 @@ async fn two_members_of_a_oneof_are_refused_by_their_field() {
     let both = vec![0x08, 2, 0x10, 2, 0x18, 1];
     let outcome = ask(channel(&daemon).await, "CreateSocket", both).await;
     assert_names(outcome, "raw_domain", "domain and raw_domain");
+}
+
+/// SendMessagesRequest's second message with a text address, field 6, and an unspecified one, field 5.
+#[tokio::test]
+async fn the_path_leads_to_the_second_member() {
+    let (daemon, _) = embedded().await;
+    let address = [&[0x32, 5][..], b"unix:", &[0x2a, 0]].concat();
+    let message = [&[0x12, 11, 0x1a, 9][..], &address].concat();
+    let request = [&[0x08, 1, 0x12, 0][..], &message].concat();
+    let outcome = ask(channel(&daemon).await, "SendMessages", request).await;
+    assert_names(
+        outcome,
+        "messages[1].address.unspecified",
+        "text and unspecified",
+    );
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_message_are_refused() {
+    let (daemon, _) = embedded().await;
+    for bytes in [
+        vec![0xff; 20],
+        vec![0x12, 200],
+        vec![0x12, 3, 0x0a, 9, 0],
+        vec![0x0b],
+    ] {
+        let outcome = ask(channel(&daemon).await, "Bind", bytes).await;
+        let status = outcome.expect_err("it is no BindRequest");
+        assert_eq!(status.code(), tonic::Code::InvalidArgument, "{status:?}");
+        assert!(status.message().contains("BindRequest"), "{status:?}");
+    }
 }
