@@ -47,8 +47,10 @@ pub mod v1 {
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/farsock.v1.bin"));
 
 pub mod address;
+pub mod codec;
 mod from;
 pub mod message;
+mod oneof;
 pub mod option;
 pub mod payload;
 pub mod reason;

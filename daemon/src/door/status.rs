@@ -42,16 +42,7 @@ pub(crate) fn status(error: &Error) -> Status {
 
 /// A malformed request: INVALID_ARGUMENT, naming the field.
 pub(crate) fn invalid(violation: &Violation) -> Status {
-    let mut details = ErrorDetails::with_bad_request_violation(
-        violation.field.clone(),
-        violation.description.clone(),
-    );
-    details.set_error_info(
-        Reason::InvalidRequest.as_str(),
-        DAEMON_DOMAIN,
-        HashMap::new(),
-    );
-    Status::with_error_details(Code::InvalidArgument, violation.to_string(), details)
+    farsock_proto::codec::refusal(violation)
 }
 
 /// A refusal of the daemon's own.

@@ -172,7 +172,6 @@ impl<R: Clone + Send + 'static> Session<R> {
         if state.ended {
             return Err(Detached::Expired);
         }
-        let _hearing = self.hearing.lock().unwrap_or_else(PoisonError::into_inner);
         let outbox = Arc::new(Outbox::default());
         if let Some(older) = state.outbox.replace(Arc::clone(&outbox)) {
             older.detach(Detached::Taken);

@@ -23,13 +23,13 @@ const GROUP: Ipv4Addr = Ipv4Addr::new(239, 1, 2, 3);
 const GROUP6: Ipv6Addr = Ipv6Addr::new(0xff01, 0, 0, 0, 0, 0, 0, 0x123);
 const SOURCE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 
-/// A socket, an option by name, level and number, its value, and the bytes that setsockopt(2) takes for it.
-type Row<'a> = (Kind, &'a str, i32, i32, OptionValue, Vec<u8>);
+/// A kind of socket, an option by name, level and number, and one value by name and in bytes.
+type Row = (Kind, &'static str, i32, i32, OptionValue, Vec<u8>);
 
 #[test]
 fn structures_read_back_as_if_set_directly() {
     let second = Duration::from_secs(1);
-    let rows: &[Row<'_>] = &[
+    let rows: &[Row] = &[
         (
             TCP4,
             "SO_LINGER",

@@ -1,0 +1,83 @@
+//! The API's codec: protobuf, but for what the API refuses and protobuf does not mind.
+
+use std::{collections::HashMap, marker::PhantomData};
+
+use prost::{Message, Name};
+use tonic::{
+    Code, Status,
+    codec::{Codec, DecodeBuf, Decoder},
+};
+use tonic_prost::ProstCodec;
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::{
+    Violation, oneof,
+    reason::{DAEMON_DOMAIN, Reason},
+};
+
+/// tonic's codec, with a decoder that refuses two members of a oneof.
+#[derive(Debug)]
+pub struct CheckedCodec<T, U>(PhantomData<(T, U)>);
+
+impl<T, U> Default for CheckedCodec<T, U> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T, U> Codec for CheckedCodec<T, U>
+where
+    T: Message + Send + 'static,
+    U: Message + Name + Default + Send + 'static,
+{
+    type Encode = T;
+    type Decode = U;
+    type Encoder = <ProstCodec<T, U> as Codec>::Encoder;
+    type Decoder = CheckedDecoder<U>;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        ProstCodec::<T, U>::default().encoder()
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        CheckedDecoder(PhantomData)
+    }
+}
+
+/// See [`CheckedCodec`].
+#[derive(Debug)]
+pub struct CheckedDecoder<U>(PhantomData<U>);
+
+impl<U: Message + Name + Default> Decoder for CheckedDecoder<U> {
+    type Item = U;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        use bytes::Buf;
+
+        // tonic hands over a message whole, in one piece.
+        oneof::check(U::NAME, buffer.chunk()).map_err(|violation| refusal(&violation))?;
+        match U::decode(buffer) {
+            Ok(message) => Ok(Some(message)),
+            Err(error) => {
+                let description = format!("the message is no {}: {error}", U::NAME);
+                Err(refusal(&Violation::of_value(description)))
+            }
+        }
+    }
+}
+
+/// A malformed request as a status: INVALID_ARGUMENT with `google.rpc.BadRequest`, which names the field.
+#[must_use]
+pub fn refusal(violation: &Violation) -> Status {
+    let mut details = ErrorDetails::with_bad_request_violation(
+        violation.field.clone(),
+        violation.description.clone(),
+    );
+    details.set_error_info(
+        Reason::InvalidRequest.as_str(),
+        DAEMON_DOMAIN,
+        HashMap::new(),
+    );
+    Status::with_error_details(Code::InvalidArgument, violation.to_string(), details)
+}
