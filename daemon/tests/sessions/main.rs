@@ -1,0 +1,10 @@
+//! Sessions over a real daemon: what they promise, what they refuse, and what happens when connections and clients end.
+
+mod bad_input;
+mod bounds;
+mod cut;
+mod death;
+mod promises;
+mod setup;
+mod support;
+mod takeover;

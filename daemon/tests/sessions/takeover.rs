@@ -1,0 +1,46 @@
+//! A newer stream takes a session over: what the older one still says comes to nothing.
+
+use crate::support::*;
+
+#[tokio::test]
+async fn what_a_stream_says_after_a_newer_one_attached_comes_to_nothing() {
+    let daemon = farsock_daemon::embedded();
+    let old_channel = channel(&daemon).await;
+    let session = open(&old_channel).await;
+    let (near, far) = (session.first_handle, session.first_handle + 1);
+    let mut old = Stream::attach(&old_channel, &session.session_id)
+        .await
+        .unwrap();
+    old.start(1, datagram_pair(near, far));
+    old.succeeded(1).await;
+    // More than the stream's window, so that the daemon cannot tell the older stream that it is over.
+    for id in 0..4 {
+        old.start(100 + id, send(near, &[0; 60_000]));
+        old.start(200 + id, recv(far, 60_000));
+    }
+    let new_channel = channel(&daemon).await;
+    until(&new_channel, &session.session_id, |session| {
+        session.is_some_and(|session| session.kept_results == 9)
+    })
+    .await;
+    let mut new = Stream::attach(&new_channel, &session.session_id)
+        .await
+        .unwrap();
+    assert_eq!(new.known.len(), 9);
+
+    // On their way when the newer stream attached, or sent by who does not know yet.
+    old.start(2, close(near));
+    old.cancel(1);
+    old.acknowledge([1]);
+    // Behind them on the same connection.
+    for _ in 0..20 {
+        let session = listed(&old_channel, &session.session_id).await.unwrap();
+        assert_eq!((session.sockets, session.kept_results), (2, 9));
+    }
+    for _ in 0..9 {
+        new.next().await;
+    }
+    new.start(2, send(near, b"2"));
+    new.succeeded(2).await;
+    assert_eq!(old.end_reason().await, "SESSION_TAKEN");
+}
