@@ -30,7 +30,9 @@ impl Scene {
         let daemon = farsock_daemon::embedded();
         let channel = channel(&daemon).await;
         let session = open(&channel).await;
-        let mut stream = Stream::attach(&channel, &session.session_id).await.unwrap();
+        let mut stream = Stream::attach(&channel, &session.session_id)
+            .await
+            .expect("it attaches");
         let (near, far) = (session.first_handle + NEAR, session.first_handle + FAR);
         stream.start(PAIR, datagram_pair(near, far));
         stream.succeeded(PAIR).await;

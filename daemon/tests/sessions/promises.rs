@@ -17,7 +17,9 @@ async fn scene() -> (Embedded, Channel, v1::OpenSessionResponse, Stream) {
     let daemon = farsock_daemon::embedded();
     let channel = channel(&daemon).await;
     let session = open(&channel).await;
-    let stream = Stream::attach(&channel, &session.session_id).await.unwrap();
+    let stream = Stream::attach(&channel, &session.session_id)
+        .await
+        .expect("it attaches");
     (daemon, channel, session, stream)
 }
 
@@ -248,7 +250,9 @@ async fn left_behind(channel: &Channel, on_expiry: v1::OnExpiry) -> (String, std
         ..Default::default()
     };
     let session = open_with(channel, request).await;
-    let mut stream = Stream::attach(channel, &session.session_id).await.unwrap();
+    let mut stream = Stream::attach(channel, &session.session_id)
+        .await
+        .expect("it attaches");
     let listener = session.first_handle;
     stream.start(1, tcp_socket(listener));
     stream.start_after(2, 1, bind(listener, "127.0.0.1:0"));
@@ -264,11 +268,12 @@ async fn left_behind(channel: &Channel, on_expiry: v1::OnExpiry) -> (String, std
     stream.succeeded(3).await;
     // It says that it waits; now somebody connects.
     stream.waiting(4).await;
-    let Some(v1::address::Form::Ip(address)) = bound.local_address.unwrap().form else {
+    let Some(v1::address::Form::Ip(address)) = bound.local_address.expect("it is bound").form
+    else {
         panic!("an internet address");
     };
-    let port = u16::try_from(address.port).unwrap();
-    let peer = std::net::TcpStream::connect((address.host.as_str(), port)).unwrap();
+    let port = u16::try_from(address.port).expect("a port");
+    let peer = std::net::TcpStream::connect((address.host.as_str(), port)).expect("it listens");
     stream.succeeded(4).await;
     (session.session_id, peer)
 }
