@@ -27,7 +27,7 @@ fn create_pair(domain: i32, kind: i32, protocol: i32) -> CreateSocketPairRequest
         domain_choice: Some(pair::DomainChoice::Domain(domain)),
         type_choice: Some(pair::TypeChoice::Type(kind)),
         protocol_choice: Some(pair::ProtocolChoice::Protocol(protocol)),
-        nonblocking: false,
+        ..Default::default()
     }
 }
 
