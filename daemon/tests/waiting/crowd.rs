@@ -3,15 +3,16 @@
 use farsock_client::OutgoingMessage;
 
 use crate::support::{
-    another, embedded, in_time, listener, udp, until_nothing_waits, until_waiting,
+    embedded, in_time, listener, udp, until_nothing_waits, until_waiting, without_session,
 };
 
 const ACCEPTS: usize = 1_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_waiting_accepts_hold_up_nobody_and_leave_no_waiter_when_their_client_is_gone() {
-    let (daemon, first) = embedded().await;
-    let second = another(&daemon).await;
+    let (daemon, second) = embedded().await;
+    // Unary calls are what its end drops, and its sockets stay.
+    let first = without_session(&daemon).await;
 
     let mut accepts = Vec::new();
     for _ in 0..ACCEPTS {

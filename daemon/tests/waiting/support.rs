@@ -28,6 +28,15 @@ pub(crate) async fn another(daemon: &Embedded) -> Client {
         .expect("the daemon in this process can be reached")
 }
 
+/// One more client without a session: its sockets outlive it.
+pub(crate) async fn without_session(daemon: &Embedded) -> Client {
+    Client::builder()
+        .unary(true)
+        .connect_with(daemon.connector())
+        .await
+        .expect("the daemon in this process can be reached")
+}
+
 /// A daemon with a configuration of its own, that listens.
 pub(crate) struct Serving {
     pub(crate) addresses: Vec<ListenAddress>,
