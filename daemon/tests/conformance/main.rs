@@ -2,7 +2,8 @@
 //! be the same: results, errno, bytes, flags, addresses, what options read back.
 //!
 //! A case is a name and a sequence ([`script`]); a [`world`] makes its calls, by libc ([`direct`]) or by a client of an embedded daemon
-//! ([`remote`]); [`compare`] holds the two against each other.
+//! ([`remote`]); [`compare`] holds the two against each other. `FARSOCK_CASE='part of a name'` runs the cases of that name alone,
+//! and `PROPTEST_CASES=5000` more of the random ones.
 
 mod call;
 mod cases;
@@ -15,6 +16,7 @@ mod outcome;
 mod random;
 mod remote;
 mod script;
+mod theme;
 mod world;
 
 use std::collections::HashSet;
@@ -27,7 +29,7 @@ macro_rules! themes {
             compare::check(&cases::$theme::theme());
         })*
 
-        fn all() -> Vec<script::Theme> {
+        fn all() -> Vec<theme::Theme> {
             vec![$(cases::$theme::theme()),*]
         }
     };
