@@ -9,8 +9,9 @@ use crate::{
     direct::{self, Direct},
     outcome::{Failure, Outcome, Value, text},
     remote::Remote,
-    script::{Action, Expected, Need, Script, Step, Theme},
-    world::{Place, World},
+    script::{Action, Expected, Script, Step},
+    theme::{Need, Theme},
+    world::{self, Place, World},
 };
 
 /// Runs every case of a theme; panics with the transcripts of those that differ.
@@ -56,7 +57,10 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
 }
 
 pub(crate) async fn connect(daemon: &farsock_daemon::Embedded) -> Client {
-    Client::connect_with(daemon.connector())
+    // Its first question, GetHost, opens and closes packet sockets, which takes its time on a busy machine.
+    Client::builder()
+        .connect_timeout(world::DEADLINE)
+        .connect_with(daemon.connector())
         .await
         .expect("the daemon in this process can be reached")
 }

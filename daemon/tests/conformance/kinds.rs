@@ -10,7 +10,8 @@ use libc::{
 
 use crate::{
     call::{Addr, Kind, Slot},
-    script::{Need, Script, Theme},
+    script::Script,
+    theme::{Need, Theme},
 };
 
 pub(crate) const TCP4: Kind = Kind::new(AF_INET, SOCK_STREAM, 0);

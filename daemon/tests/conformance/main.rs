@@ -2,7 +2,8 @@
 //! be the same: results, errno, bytes, flags, addresses, what options read back.
 //!
 //! A case is a name and a sequence ([`script`]); a [`world`] makes its calls, by libc ([`direct`]) or by a client of an embedded daemon
-//! ([`remote`]); [`compare`] holds the two against each other.
+//! ([`remote`]); [`compare`] holds the two against each other. `FARSOCK_CASE='part of a name'` runs the cases of that name alone,
+//! and `PROPTEST_CASES=5000` more of the random ones.
 
 mod call;
 mod cases;
@@ -15,6 +16,7 @@ mod outcome;
 mod random;
 mod remote;
 mod script;
+mod theme;
 mod world;
 
 use std::collections::HashSet;
@@ -27,7 +29,7 @@ macro_rules! themes {
             compare::check(&cases::$theme::theme());
         })*
 
-        fn all() -> Vec<script::Theme> {
+        fn all() -> Vec<theme::Theme> {
             vec![$(cases::$theme::theme()),*]
         }
     };
@@ -46,7 +48,8 @@ fn there_are_at_least_200_cases_and_each_has_a_name_of_its_own() {
         .flat_map(|theme| &theme.cases)
         .map(|case| case.name.as_str())
         .collect();
-    assert!(names.len() >= 200, "{} cases", names.len());
+    eprintln!("{} named cases", names.len());
+    assert!(names.len() >= 200);
     let distinct: HashSet<&str> = names.iter().copied().collect();
     assert_eq!(distinct.len(), names.len(), "a name is used twice");
 }

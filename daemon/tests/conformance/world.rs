@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long anything may take before it counts as hung. Nothing here takes a tenth of it.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Makes the calls of one sequence. The sockets that a call makes are known by the slots in `makes` from then on.
 pub(crate) trait World {

@@ -11,7 +11,7 @@ use farsock_daemon::{
 use tokio::task::JoinHandle;
 
 /// How long anything may take before its test has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A daemon in this process, and a client of it.
 pub(crate) async fn embedded() -> (Embedded, Client) {
@@ -23,7 +23,9 @@ pub(crate) async fn embedded() -> (Embedded, Client) {
 
 /// One more client, on a connection of its own.
 pub(crate) async fn another(daemon: &Embedded) -> Client {
-    Client::connect_with(daemon.connector())
+    Client::builder()
+        .connect_timeout(PATIENCE)
+        .connect_with(daemon.connector())
         .await
         .expect("the daemon in this process can be reached")
 }
@@ -65,7 +67,9 @@ impl Serving {
 
     /// A client of the listener at that place.
     pub(crate) async fn client(&self, place: usize) -> Client {
-        Client::connect(&self.addresses[place].to_string())
+        Client::builder()
+            .connect_timeout(PATIENCE)
+            .connect(&self.addresses[place].to_string())
             .await
             .expect("it serves")
     }

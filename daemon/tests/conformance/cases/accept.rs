@@ -7,7 +7,7 @@ use libc::{POLLIN, SO_RCVTIMEO, SOL_SOCKET};
 use crate::{
     call::{Call, Slot},
     kinds::*,
-    script::Theme,
+    theme::Theme,
 };
 
 pub(crate) fn theme() -> Theme {

@@ -7,7 +7,7 @@ use farsock_client::{Address, UnixAddress};
 use crate::{
     call::Addr,
     kinds::*,
-    script::{Need, Theme},
+    theme::{Need, Theme},
 };
 
 pub(crate) fn theme() -> Theme {

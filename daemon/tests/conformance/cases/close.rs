@@ -2,11 +2,7 @@
 
 use libc::{POLLHUP, POLLIN, POLLRDHUP, SHUT_WR, SO_LINGER, SOL_SOCKET};
 
-use crate::{
-    call::Slot,
-    kinds::*,
-    script::{Script, Theme},
-};
+use crate::{call::Slot, kinds::*, script::Script, theme::Theme};
 
 pub(crate) fn theme() -> Theme {
     let mut theme = Theme::default();

@@ -8,7 +8,7 @@ use libc::{POLLOUT, SO_SNDTIMEO};
 use crate::{
     call::Addr,
     kinds::*,
-    script::{Need, Theme},
+    theme::{Need, Theme},
 };
 
 pub(crate) fn theme() -> Theme {

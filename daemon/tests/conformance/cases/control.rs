@@ -12,7 +12,8 @@ use libc::{
 use crate::{
     call::{Call, Ctl},
     kinds::*,
-    script::{Need, Theme, out},
+    script::out,
+    theme::{Need, Theme},
 };
 
 pub(crate) fn theme() -> Theme {

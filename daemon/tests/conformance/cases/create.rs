@@ -8,7 +8,7 @@ use libc::{
 use crate::{
     call::{Call, Kind},
     kinds::*,
-    script::{Need, Theme},
+    theme::{Need, Theme},
 };
 
 pub(crate) fn theme() -> Theme {

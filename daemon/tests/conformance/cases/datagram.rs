@@ -8,7 +8,7 @@ use std::{net::Ipv4Addr, time::Duration};
 use crate::{
     call::Addr,
     kinds::*,
-    script::{Need, Theme},
+    theme::{Need, Theme},
 };
 
 pub(crate) fn theme() -> Theme {

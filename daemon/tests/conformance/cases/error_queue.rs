@@ -5,12 +5,7 @@ use libc::{
     SOL_SOCKET,
 };
 
-use crate::{
-    call::Kind,
-    call::Slot,
-    kinds::*,
-    script::{Script, Theme},
-};
+use crate::{call::Kind, call::Slot, kinds::*, script::Script, theme::Theme};
 
 pub(crate) fn theme() -> Theme {
     let mut theme = Theme::default();

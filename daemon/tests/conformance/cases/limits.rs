@@ -7,7 +7,8 @@ use libc::{SO_RCVBUF, SO_RCVTIMEO, SO_SNDBUF, SO_SNDTIMEO, SOL_SOCKET};
 use crate::{
     call::{Call, Slot},
     kinds::*,
-    script::{Script, Theme},
+    script::Script,
+    theme::Theme,
 };
 
 pub(crate) fn theme() -> Theme {

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use libc::{MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, MSG_WAITFORONE, SO_RCVTIMEO};
 
-use crate::{
-    kinds::*,
-    script::{Theme, out},
-};
+use crate::{kinds::*, script::out, theme::Theme};
 
 pub(crate) fn theme() -> Theme {
     let mut theme = Theme::default();

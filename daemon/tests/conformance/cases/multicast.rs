@@ -1,6 +1,9 @@
 //! Multicast on the loopback: memberships, sources, and who hears what.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    sync::LazyLock,
+};
 
 use libc::{
     IP_ADD_MEMBERSHIP, IP_ADD_SOURCE_MEMBERSHIP, IP_BLOCK_SOURCE, IP_DROP_MEMBERSHIP,
@@ -12,11 +15,21 @@ use libc::{
 use crate::{
     call::{Addr, Slot},
     kinds::*,
-    script::{Need, Script, Theme},
+    script::Script,
+    theme::{Need, Theme},
 };
 
-const GROUP: Ipv4Addr = Ipv4Addr::new(239, 42, 42, 42);
-const GROUP6: Ipv6Addr = Ipv6Addr::new(0xff01, 0, 0, 0, 0, 0, 0, 0x4242);
+/// This process's own groups: who listens on any address hears the groups of the whole host.
+static GROUP: LazyLock<Ipv4Addr> = LazyLock::new(|| {
+    let [high, low] = own_number().to_be_bytes();
+    Ipv4Addr::new(239, 42, high, low)
+});
+static GROUP6: LazyLock<Ipv6Addr> =
+    LazyLock::new(|| Ipv6Addr::new(0xff01, 0, 0, 0, 0, 0, 0x42, own_number()));
+
+fn own_number() -> u16 {
+    u16::try_from(std::process::id() % 0x1_0000).expect("below 0x10000")
+}
 
 pub(crate) fn theme() -> Theme {
     let mut theme = Theme::default();
@@ -25,10 +38,10 @@ pub(crate) fn theme() -> Theme {
         "a member hears what is sent to the group, until it leaves",
         |s| {
             let (near, far) = sender_and_receiver(s);
-            s.set_bytes(far, SOL_IP, IP_ADD_MEMBERSHIP, membership(GROUP));
+            s.set_bytes(far, SOL_IP, IP_ADD_MEMBERSHIP, membership(*GROUP));
             send(s, near, far, "joined");
             s.recv_from(far, 16).gives("joined");
-            s.set_bytes(far, SOL_IP, IP_DROP_MEMBERSHIP, membership(GROUP));
+            s.set_bytes(far, SOL_IP, IP_DROP_MEMBERSHIP, membership(*GROUP));
             send(s, near, far, "left");
             s.send_to(near, "direct", Addr::PortOf(far, LOCAL4));
             s.recv_from(far, 16).gives("direct");
@@ -44,11 +57,11 @@ pub(crate) fn theme() -> Theme {
         "joining twice is EADDRINUSE, leaving twice EADDRNOTAVAIL",
         |s| {
             let (_near, far) = sender_and_receiver(s);
-            s.set_bytes(far, SOL_IP, IP_ADD_MEMBERSHIP, membership(GROUP));
-            s.set_bytes(far, SOL_IP, IP_ADD_MEMBERSHIP, membership(GROUP))
+            s.set_bytes(far, SOL_IP, IP_ADD_MEMBERSHIP, membership(*GROUP));
+            s.set_bytes(far, SOL_IP, IP_ADD_MEMBERSHIP, membership(*GROUP))
                 .fails("EADDRINUSE");
-            s.set_bytes(far, SOL_IP, IP_DROP_MEMBERSHIP, membership(GROUP));
-            s.set_bytes(far, SOL_IP, IP_DROP_MEMBERSHIP, membership(GROUP))
+            s.set_bytes(far, SOL_IP, IP_DROP_MEMBERSHIP, membership(*GROUP));
+            s.set_bytes(far, SOL_IP, IP_DROP_MEMBERSHIP, membership(*GROUP))
                 .fails("EADDRNOTAVAIL");
         },
     );
@@ -72,7 +85,7 @@ pub(crate) fn theme() -> Theme {
     );
     theme.case("IP_MULTICAST_LOOP off keeps it from this host", |s| {
         let (near, far) = sender_and_receiver(s);
-        s.set_bytes(far, SOL_IP, IP_ADD_MEMBERSHIP, membership(GROUP));
+        s.set_bytes(far, SOL_IP, IP_ADD_MEMBERSHIP, membership(*GROUP));
         s.set(near, SOL_IP, IP_MULTICAST_LOOP, 0);
         s.get(near, SOL_IP, IP_MULTICAST_LOOP);
         send(s, near, far, "silent");
@@ -97,7 +110,7 @@ pub(crate) fn theme() -> Theme {
         |s| {
             let (near, far) = sender_and_receiver(s);
             let member = s.socket(UDP4);
-            s.set_bytes(member, SOL_IP, IP_ADD_MEMBERSHIP, membership(GROUP));
+            s.set_bytes(member, SOL_IP, IP_ADD_MEMBERSHIP, membership(*GROUP));
             send(s, near, far, "all");
             s.recv_from(far, 16).gives("all");
             s.set(far, SOL_IP, IP_MULTICAST_ALL, 0);
@@ -148,7 +161,7 @@ pub(crate) fn theme() -> Theme {
     });
     theme.case("a blocked source is not heard until it is unblocked", |s| {
         let (near, far) = sender_and_receiver(s);
-        s.set_bytes(far, SOL_IP, IP_ADD_MEMBERSHIP, membership(GROUP));
+        s.set_bytes(far, SOL_IP, IP_ADD_MEMBERSHIP, membership(*GROUP));
         s.set_bytes(far, SOL_IP, IP_BLOCK_SOURCE, source(Ipv4Addr::LOCALHOST));
         send(s, near, far, "blocked");
         s.set_bytes(far, SOL_IP, IP_UNBLOCK_SOURCE, source(Ipv4Addr::LOCALHOST));
@@ -159,27 +172,27 @@ pub(crate) fn theme() -> Theme {
     });
     theme.case("a connected socket sends to a group", |s| {
         let (near, far) = sender_and_receiver(s);
-        s.set_bytes(far, SOL_IP, IP_ADD_MEMBERSHIP, membership(GROUP));
-        s.connect(near, Addr::PortOf(far, GROUP.into()));
+        s.set_bytes(far, SOL_IP, IP_ADD_MEMBERSHIP, membership(*GROUP));
+        s.connect(near, Addr::PortOf(far, (*GROUP).into()));
         s.send(near, "connected");
         s.recv_from(far, 16).gives("connected");
-        s.peer_name(near).gives("239.42.42.42");
+        s.peer_name(near).gives(GROUP.to_string());
     });
     theme.case("memberships are datagram sockets' alone", |s| {
         let socket = s.socket(TCP4);
-        s.set_bytes(socket, SOL_IP, IP_ADD_MEMBERSHIP, membership(GROUP))
+        s.set_bytes(socket, SOL_IP, IP_ADD_MEMBERSHIP, membership(*GROUP))
             .either();
         let unix = s.socket(UNIX_DGRAM);
-        s.set_bytes(unix, SOL_IP, IP_ADD_MEMBERSHIP, membership(GROUP))
+        s.set_bytes(unix, SOL_IP, IP_ADD_MEMBERSHIP, membership(*GROUP))
             .fails("EOPNOTSUPP");
     });
     theme.case("MCAST_JOIN_GROUP and MCAST_LEAVE_GROUP", |s| {
         let (near, far) = sender_and_receiver(s);
-        s.set_bytes(far, SOL_IP, libc::MCAST_JOIN_GROUP, group_request(GROUP));
+        s.set_bytes(far, SOL_IP, libc::MCAST_JOIN_GROUP, group_request(*GROUP));
         send(s, near, far, "joined");
         s.recv_from(far, 16).gives("joined");
-        s.set_bytes(far, SOL_IP, libc::MCAST_LEAVE_GROUP, group_request(GROUP));
-        s.set_bytes(far, SOL_IP, libc::MCAST_LEAVE_GROUP, group_request(GROUP))
+        s.set_bytes(far, SOL_IP, libc::MCAST_LEAVE_GROUP, group_request(*GROUP));
+        s.set_bytes(far, SOL_IP, libc::MCAST_LEAVE_GROUP, group_request(*GROUP))
             .fails("EADDRNOTAVAIL");
     });
     theme.case_with(
@@ -200,7 +213,7 @@ pub(crate) fn theme() -> Theme {
             s.set_bytes(far, SOL_IPV6, IPV6_ADD_MEMBERSHIP, membership6());
             s.set_bytes(far, SOL_IPV6, IPV6_ADD_MEMBERSHIP, membership6())
                 .fails("EADDRINUSE");
-            let to = || Addr::PortOf(far, GROUP6.into());
+            let to = || Addr::PortOf(far, (*GROUP6).into());
             s.send_to(near, "joined", to()).either();
             s.send_to(near, "direct", Addr::PortOf(far, LOCAL6));
             s.recv_from(far, 16).either();
@@ -222,7 +235,7 @@ fn sender_and_receiver(s: &mut Script) -> (Slot, Slot) {
 }
 
 fn send(s: &mut Script, near: Slot, far: Slot, data: &str) {
-    s.send_to(near, data, Addr::PortOf(far, GROUP.into()));
+    s.send_to(near, data, Addr::PortOf(far, (*GROUP).into()));
 }
 
 /// struct ip_mreq, by the loopback.

@@ -11,7 +11,8 @@ use libc::{
 use crate::{
     call::Kind,
     kinds::*,
-    script::{Need, Theme, out},
+    script::out,
+    theme::{Need, Theme},
 };
 
 const PING: Kind = Kind::new(AF_INET, SOCK_DGRAM, IPPROTO_ICMP);
@@ -22,12 +23,11 @@ const NETLINK: Kind = Kind::new(AF_NETLINK, SOCK_RAW, 0);
 pub(crate) fn theme() -> Theme {
     let mut theme = Theme::default();
 
-    // Protocols for experiments (RFC 3692), one for each case: raw sockets hear what others' send.
     theme.case_with(
         "raw IPv4: a packet comes with its header",
         Need::Root,
         |s| {
-            let kind = Kind::new(AF_INET, SOCK_RAW, 253);
+            let kind = Kind::new(AF_INET, SOCK_RAW, own_protocol());
             let near = s.socket(kind);
             let far = s.socket(kind);
             s.bind(far, any_port(Ipv4Addr::new(127, 53, 0, 1)));
@@ -38,7 +38,7 @@ pub(crate) fn theme() -> Theme {
         },
     );
     theme.case_with("raw IPv4: connected, and peeking", Need::Root, |s| {
-        let kind = Kind::new(AF_INET, SOCK_RAW, 254);
+        let kind = Kind::new(AF_INET, SOCK_RAW, own_protocol());
         let near = s.socket(kind);
         let far = s.socket(kind);
         s.bind(near, any_port(Ipv4Addr::new(127, 54, 0, 2)));
@@ -70,7 +70,7 @@ pub(crate) fn theme() -> Theme {
         "raw IPv6: the header stays with the kernel",
         Need::Root,
         |s| {
-            let kind = Kind::new(AF_INET6, SOCK_RAW, 253);
+            let kind = Kind::new(AF_INET6, SOCK_RAW, own_protocol());
             let near = s.socket(kind);
             let far = s.socket(kind);
             s.bind(far, any_port(LOCAL6));
@@ -126,8 +126,7 @@ pub(crate) fn theme() -> Theme {
         s.recv(far, 16).gives("plain");
     });
 
-    // ETH_P_802_EX1, for experiments.
-    let protocol = i32::from(0x88b5u16.to_be());
+    let protocol = i32::from(own_ether_type().to_be());
     let packet = |kind| Kind::new(AF_PACKET, kind, protocol);
     for (name, kind, sent, received) in [
         (
@@ -207,13 +206,14 @@ pub(crate) fn theme() -> Theme {
         s.until_readable(socket);
     });
 
+    let port = 900_000 + std::process::id();
     let vsock = |cid, port| Address::Vsock(VsockAddress { cid, port });
     theme.case_with("vsock: addresses", Need::Kind(VSOCK), move |s| {
         let socket = s.socket(VSOCK);
         s.sock_name(socket);
-        s.bind(socket, vsock(u32::MAX, 987_654)).either();
+        s.bind(socket, vsock(u32::MAX, port)).either();
         s.sock_name(socket);
-        s.bind(socket, vsock(u32::MAX, 987_655)).either();
+        s.bind(socket, vsock(u32::MAX, port + 1)).either();
         let refused = s.socket(VSOCK);
         // SO_VM_SOCKETS_CONNECT_TIMEOUT: 20 ms.
         let limit = [0i64.to_ne_bytes(), 20_000i64.to_ne_bytes()].concat();
@@ -225,10 +225,10 @@ pub(crate) fn theme() -> Theme {
         Need::Kind(VSOCK),
         move |s| {
             let listener = s.socket(VSOCK);
-            s.bind(listener, vsock(1, 987_656)).either();
+            s.bind(listener, vsock(1, port + 2)).either();
             s.listen(listener, 1).either();
             let near = s.socket(VSOCK.nonblocking());
-            s.connect(near, vsock(1, 987_656)).either();
+            s.connect(near, vsock(1, port + 2)).either();
         },
     );
     theme.case("an AF_INET stream by raw numbers is TCP", |s| {
@@ -239,17 +239,28 @@ pub(crate) fn theme() -> Theme {
     theme
 }
 
+/// Raw and packet sockets hear what those of other processes send, such as this test run twice at once: these are the process's own,
+/// of numbers that are not assigned.
+fn own_protocol() -> i32 {
+    148 + i32::try_from(std::process::id() % 100).expect("below 100")
+}
+
+/// See [`own_protocol`].
+fn own_ether_type() -> u16 {
+    0xa000 + u16::try_from(std::process::id() % 0x1000).expect("below 0x1000")
+}
+
 /// An Ethernet frame on the loopback, whose addresses are zeros.
 fn frame(payload: &str) -> Vec<u8> {
     let mut frame = vec![0; 12];
-    frame.extend([0x88, 0xb5]);
+    frame.extend(own_ether_type().to_be_bytes());
     frame.extend(payload.as_bytes());
     frame
 }
 
 /// struct sockaddr_ll of that interface.
 fn link(index: i32) -> Address {
-    let mut data = 0x88b5u16.to_be_bytes().to_vec();
+    let mut data = own_ether_type().to_be_bytes().to_vec();
     data.extend(index.to_ne_bytes());
     data.extend([0; 12]);
     Address::Raw(RawAddress {

@@ -7,7 +7,7 @@ use libc::{POLLIN, POLLOUT, POLLPRI, POLLRDHUP};
 use crate::{
     call::{Call, Slot},
     kinds::*,
-    script::Theme,
+    theme::Theme,
 };
 
 const EVERYTHING: i16 = POLLIN | POLLOUT | POLLPRI | POLLRDHUP;

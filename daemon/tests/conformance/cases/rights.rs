@@ -5,7 +5,8 @@ use libc::{MSG_PEEK, SO_PASSCRED, SOL_SOCKET};
 use crate::{
     call::{Call, Ctl},
     kinds::*,
-    script::{Theme, out},
+    script::out,
+    theme::Theme,
 };
 
 pub(crate) fn theme() -> Theme {

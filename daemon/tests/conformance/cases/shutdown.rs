@@ -2,7 +2,7 @@
 
 use libc::{MSG_DONTWAIT, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, SHUT_RD, SHUT_RDWR, SHUT_WR};
 
-use crate::{kinds::*, script::Theme};
+use crate::{kinds::*, theme::Theme};
 
 pub(crate) fn theme() -> Theme {
     let mut theme = Theme::default();

@@ -7,7 +7,7 @@ use libc::{
     SO_SNDTIMEO, SOL_SOCKET,
 };
 
-use crate::{kinds::*, script::Theme};
+use crate::{kinds::*, theme::Theme};
 
 use super::close::fill;
 

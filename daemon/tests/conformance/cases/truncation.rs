@@ -2,10 +2,7 @@
 
 use libc::{MSG_PEEK, MSG_TRUNC};
 
-use crate::{
-    kinds::*,
-    script::{Theme, out},
-};
+use crate::{kinds::*, script::out, theme::Theme};
 
 pub(crate) fn theme() -> Theme {
     let mut theme = Theme::default();

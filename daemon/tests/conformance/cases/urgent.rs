@@ -2,7 +2,7 @@
 
 use libc::{MSG_DONTWAIT, MSG_OOB, MSG_PEEK, POLLIN, POLLPRI, SO_OOBINLINE, SOL_SOCKET};
 
-use crate::{call::Kind, kinds::*, script::Theme};
+use crate::{call::Kind, kinds::*, theme::Theme};
 
 /// Streams with out-of-band data; unix has it since Linux 5.15.
 const URGENT: [(&str, Kind); 3] = [("tcp4", TCP4), ("tcp6", TCP6), ("unix stream", UNIX_STREAM)];
