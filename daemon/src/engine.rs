@@ -201,8 +201,8 @@ impl Engine {
             let fd = descriptor
                 .await
                 .map_err(|_gone| io::Error::from(io::ErrorKind::NotFound))?;
-            if sys::socket::lingers(fd.as_fd()) {
-                // With SO_LINGER, close(2) blocks even on a non-blocking descriptor.
+            if sys::socket::closes_slowly(fd.as_fd()) {
+                // It blocks even on a non-blocking descriptor.
                 tokio::task::spawn_blocking(move || sys::socket::close(fd))
                     .await
                     .map_err(io::Error::other)?

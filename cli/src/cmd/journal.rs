@@ -1,8 +1,13 @@
 //! `farsock journal`: what is done to one's sockets, as strace(1) shows it.
 
-use std::time::Duration;
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
 
-use farsock_client::{Journal as Watched, JournalEvent, JournalOptions, JournalRecord};
+use farsock_client::{JournalEvent, JournalOptions, JournalRecord};
 use serde_json::json;
 
 use crate::{
@@ -58,13 +63,21 @@ impl Journal {
             .journal(options)
             .await
             .tried(|| "journal".to_owned())?;
+        // The first poll installs the handler: whoever has read "attached" may interrupt.
+        let mut interrupt = pin!(tokio::signal::ctrl_c());
+        let handled = poll_fn(|cx| Poll::Ready(interrupt.as_mut().poll(cx).is_pending())).await;
         output::note("attached");
         let mut left = match self.count {
             None if !self.follow => Some(DEFAULT_COUNT),
             count => count,
         };
         while left != Some(0) {
-            match next(&mut journal).await? {
+            let event = tokio::select! {
+                event = journal.next() => event.tried(|| "journal".to_owned())?,
+                // Without a handler, Ctrl-C ends the process as ever.
+                _ = &mut interrupt, if handled => None,
+            };
+            match event {
                 Some(JournalEvent::Record(record)) => {
                     print(output, &record)?;
                     left = left.map(|left| left - 1);
@@ -81,15 +94,6 @@ impl Journal {
             output.flush()?;
         }
         Ok(())
-    }
-}
-
-/// The next event; none at Ctrl-C and at the daemon's end.
-async fn next(journal: &mut Watched) -> Result<Option<JournalEvent>, Failure> {
-    tokio::select! {
-        event = journal.next() => event.tried(|| "journal".to_owned()),
-        // Without a handler, Ctrl-C ends the process as ever.
-        Ok(()) = tokio::signal::ctrl_c() => Ok(None),
     }
 }
 

@@ -139,8 +139,14 @@ pub(crate) fn set_linger_zero(fd: BorrowedFd<'_>) -> io::Result<()> {
 }
 
 /// Whether [`close`] may wait for queued data: SO_LINGER is on with more than 0 seconds.
-pub(crate) fn lingers(fd: BorrowedFd<'_>) -> bool {
+pub(super) fn lingers(fd: BorrowedFd<'_>) -> bool {
     matches!(SockRef::from(&fd).linger(), Ok(Some(time)) if time > Duration::ZERO)
+}
+
+/// Whether [`close`] may take its time: if the socket [`lingers`], or if it is of AF_PACKET, whose close waits until no processor can be
+/// within it any more (some 10 ms).
+pub(crate) fn closes_slowly(fd: BorrowedFd<'_>) -> bool {
+    lingers(fd) || domain(fd).is_ok_and(|domain| domain == libc::AF_PACKET)
 }
 
 /// Takes the socket's pending error, which clears it. Corresponds to SO_ERROR.
