@@ -59,7 +59,7 @@ impl Row {
         let ratio = rounds.ratio();
         let missed = target
             .missed_by(ratio)
-            .map_or_else(String::new, |percent| format!("; misses by {percent:.0} %"));
+            .map_or_else(String::new, |percent| format!("; misses by {percent:.1} %"));
         Self {
             case,
             unit,
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn the_note_of_a_missed_target_says_by_how_much() {
         assert_eq!(latency(88.0).note, "p50; 1 round");
-        assert_eq!(latency(115.0).note, "p50; 1 round; misses by 25 %");
+        assert_eq!(latency(115.0).note, "p50; 1 round; misses by 25.0 %");
     }
 
     #[test]
@@ -263,7 +263,7 @@ mod tests {
         assert_eq!(
             table(&rows),
             "case           unit  ours  against     theirs  ratio  target   met\n\
-             unary-latency  us     100  bare tonic    80.0  1.250  <= 1.15  NO\n    p50; 1 round; misses by 9 %\n\
+             unary-latency  us     100  bare tonic    80.0  1.250  <= 1.15  NO\n    p50; 1 round; misses by 8.7 %\n\
              start                   -                   -      -  -        -\n    no daemon\n"
         );
     }
