@@ -1,22 +1,23 @@
 //! One connection: preface, HTTP/2, the calls it carries, and its end.
 //!
-//! Tasks: one per connection, spawned by [`accept`](super::accept), and one per call, spawned by hyper through [`Calls`]. A call's
-//! task ends when its answer is sent or the connection is gone, which drops the handler (safe: see the operations' rule of
-//! cancellation). The connection's task ends last.
+//! Tasks: one per connection, spawned by [`accept`](super::accept), which ends last, and those of [`calls`](super::calls).
 //!
 //! HTTP/2 in the h2 crate answers PROTOCOL_ERROR to a malformed `:authority` before any of this code sees the request. A client
 //! that makes one of a unix socket's path must be told another: grpcio by the option `grpc.default_authority=localhost`, grpcurl
 //! by `-unix` or `-authority localhost`. Any well-formed authority is taken; nothing here looks at it.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use http::Request;
-use hyper::{rt::Executor, server::conn::http2, service::service_fn};
+use hyper::{server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 
-use super::{Stream, deadline, preface};
+use super::{
+    Stream,
+    calls::{Calls, Driver},
+    deadline, preface,
+};
 use crate::{engine::Owner, shutdown::Shutdown};
 
 /// How long a connection may take to send its preface, 24 bytes.
@@ -59,18 +60,18 @@ impl Connections {
             stream = handshake => stream.map_err(|_| ConnectionError::Mute)??,
         };
 
-        let calls = Calls(TaskTracker::new());
+        let calls = Calls::default();
         let routes = self.routes.clone();
         let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(owner);
             deadline::call(routes.clone(), request)
         });
-        let mut connection =
-            std::pin::pin!(http2(calls.clone()).serve_connection(TokioIo::new(stream), service));
+        let connection = http2(calls.clone()).serve_connection(TokioIo::new(stream), service);
+        let mut connection = Driver::new(connection, calls.clone());
 
         tokio::select! {
-            ended = connection.as_mut() => return Ok(ended?),
-            () = self.shutdown.draining() => connection.as_mut().graceful_shutdown(),
+            ended = &mut connection => return Ok(ended?),
+            () = self.shutdown.draining() => connection.connection().graceful_shutdown(),
         }
         // The client has been told to leave (GOAWAY). It is waited for while it has calls; one that is mute or stopped has
         // none, and does not hold up the others.
@@ -79,7 +80,7 @@ impl Connections {
             tokio::time::sleep(FAREWELL).await;
         };
         tokio::select! {
-            ended = connection.as_mut() => Ok(ended?),
+            ended = &mut connection => Ok(ended?),
             () = farewell => Ok(()),
             () = self.shutdown.immediate() => Ok(()),
         }
@@ -98,28 +99,6 @@ pub(crate) enum ConnectionError {
     /// It broke, or broke the rules of HTTP/2.
     #[error("{0}")]
     Http2(#[from] hyper::Error),
-}
-
-/// Runs one connection's calls, and knows when they are over.
-#[derive(Clone, Debug)]
-struct Calls(TaskTracker);
-
-impl Calls {
-    /// Waits until none is left.
-    async fn over(&self) {
-        self.0.close();
-        self.0.wait().await;
-    }
-}
-
-impl<F> Executor<F> for Calls
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    fn execute(&self, call: F) {
-        self.0.spawn(call);
-    }
 }
 
 fn http2(calls: Calls) -> http2::Builder<Calls> {
