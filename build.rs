@@ -18,7 +18,7 @@ use tonic_prost_build::Config;
 const PACKAGE: &str = "farsock.v1";
 
 /// Every file of the API; a new one is added here.
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "proto/farsock/v1/address.proto",
     "proto/farsock/v1/host_service.proto",
     "proto/farsock/v1/journal_service.proto",
@@ -28,6 +28,7 @@ const FILES: [&str; 10] = [
     "proto/farsock/v1/session_service.proto",
     "proto/farsock/v1/socket.proto",
     "proto/farsock/v1/socket_service.proto",
+    "proto/farsock/v1/stream_service.proto",
     "proto/farsock/v1/tcp_info.proto",
 ];
 

@@ -68,11 +68,19 @@ pub enum Reason {
     HandleOutOfBlock,
     /// The handle number was used before.
     HandleInUse,
+    /// The socket has a stream already, or one that holds what was read from it.
+    StreamInUse,
+    /// The stream was opened again elsewhere.
+    StreamTaken,
+    /// More was sent on a stream than was granted.
+    CreditExceeded,
+    /// An offset of a stream that was never reached, or is acknowledged already.
+    OffsetUnknown,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::InvalidRequest,
         Self::HandleNotFound,
         Self::HandleClosed,
@@ -91,6 +99,10 @@ impl Reason {
         Self::ResultsFull,
         Self::HandleOutOfBlock,
         Self::HandleInUse,
+        Self::StreamInUse,
+        Self::StreamTaken,
+        Self::CreditExceeded,
+        Self::OffsetUnknown,
     ];
 
     /// The name on the wire.
@@ -115,6 +127,10 @@ impl Reason {
             Self::ResultsFull => "RESULTS_FULL",
             Self::HandleOutOfBlock => "HANDLE_OUT_OF_BLOCK",
             Self::HandleInUse => "HANDLE_IN_USE",
+            Self::StreamInUse => "STREAM_IN_USE",
+            Self::StreamTaken => "STREAM_TAKEN",
+            Self::CreditExceeded => "CREDIT_EXCEEDED",
+            Self::OffsetUnknown => "OFFSET_UNKNOWN",
         }
     }
 

@@ -15,6 +15,7 @@ VERBS = {
         GetSocketName GetPeerName SetOption GetOption Poll GetSocket ListSockets""".split(),
     "farsock.v1.SessionService": "OpenSession RenewSession CloseSession ListSessions Operate".split(),
     "farsock.v1.JournalService": ["Watch"],
+    "farsock.v1.StreamService": "Stream Datagrams AcceptMany".split(),
     "farsock.v1.HostService": "GetHost ListInterfaces Resolve GetClock".split(),
 }
 TCP = {"domain": "DOMAIN_INET", "type": "SOCKET_TYPE_STREAM"}
