@@ -12,6 +12,7 @@ use tonic::{
 use crate::{
     Client, Error, Result, SessionOptions,
     client::Transport,
+    pump::Pump,
     target::{self, Target},
 };
 
@@ -220,12 +221,15 @@ impl Builder {
             let opening = connector();
             async move { opening.await.map(TokioIo::new) }
         });
+        let pump = Pump::start();
         let channel: Channel = endpoint
+            .executor(pump.clone())
             .connect_with_connector(connector)
             .await
             .map_err(|error| Error::unreachable_at(name, &error))?;
         let transport = Transport {
             channel,
+            pump,
             timeout: self.timeout,
             connect_timeout: self.connect_timeout,
             max_response_bytes: self.max_response_bytes,

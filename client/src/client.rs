@@ -8,7 +8,7 @@ use tonic::{
     transport::Channel,
 };
 
-use crate::{Builder, Result, stream::Stream};
+use crate::{Builder, Result, pump::Pump, stream::Stream};
 
 /// One connection to a daemon, and a session on it. Clones share both, and cost an [`Arc`]'s clone.
 ///
@@ -61,6 +61,8 @@ struct Inner {
 #[derive(Clone)]
 pub(crate) struct Transport {
     pub(crate) channel: Channel,
+    /// Moves the channel's messages.
+    pub(crate) pump: Pump,
     pub(crate) timeout: Option<Duration>,
     pub(crate) connect_timeout: Duration,
     pub(crate) max_response_bytes: usize,

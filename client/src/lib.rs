@@ -70,6 +70,7 @@ mod net;
 mod operation;
 mod pipeline;
 mod poll;
+mod pump;
 mod scope;
 mod session;
 mod socket;

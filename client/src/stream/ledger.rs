@@ -156,6 +156,11 @@ impl<O: Clone, W> Ledger<O, W> {
         self.take(id).map(|entry| entry.asked.waiter)
     }
 
+    /// Whether no operation is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Who waits for the operation.
     pub(crate) fn waiter(&mut self, id: u64) -> Option<&mut W> {
         self.entries

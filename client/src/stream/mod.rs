@@ -1,9 +1,10 @@
 //! The operation stream of a session: calls go out on it without waiting for each other, and survive
 //! the connection.
 //!
-//! Tasks: one, the [`driver`], per session. It is started with the session and ends when the last
-//! client of the session is dropped, or when the daemon says that the session is over; dropping it
-//! with its runtime is safe, since the daemon then ends the session with its lease.
+//! Tasks: none; the connection's [`Pump`] runs one [`driver`] per session. It is started with the
+//! session and ends when the last client of the session is dropped, or when the daemon says that the
+//! session is over; dropping it with its runtime is safe, since the daemon then ends the session with
+//! its lease.
 
 mod backoff;
 mod driver;
@@ -40,7 +41,7 @@ use self::{
     returned::{Item, Returned},
     state::{Salvage, State, Waiter},
 };
-use crate::client::Transport;
+use crate::{client::Transport, pump::Pump};
 
 /// What a call says beside its request.
 #[derive(Clone, Debug, Default)]
@@ -71,6 +72,8 @@ pub(crate) enum Ended {
 #[derive(Debug)]
 pub(crate) struct Stream {
     shared: Arc<Shared>,
+    /// Runs the driver.
+    pump: Pump,
     session_id: String,
     handles: Handles,
 }
@@ -105,7 +108,8 @@ impl Stream {
             end: terms.first_handle.saturating_add(terms.handle_count),
             next: Mutex::new(terms.first_handle),
         };
-        tokio::spawn(driver::drive(
+        let pump = transport.pump.clone();
+        pump.run(driver::drive(
             Arc::clone(&shared),
             transport,
             instance,
@@ -113,6 +117,7 @@ impl Stream {
         ));
         Self {
             shared,
+            pump,
             session_id,
             handles,
         }
@@ -138,6 +143,12 @@ impl Stream {
         let salvage = Salvage::of(&request);
         let (answer, receiver) = oneshot::channel();
         let mut state = self.shared.lock();
+        // Alone on its way, it goes out from here. Of many at once the driver sends several by one system call.
+        let shift = if state.ledger.is_idle() {
+            self.pump.idle()
+        } else {
+            None
+        };
         let id = match &state.over {
             Some(status) => {
                 // The receiver is here: it cannot fail.
@@ -147,6 +158,9 @@ impl Stream {
             None => state.ask(request, extras, Some(answer), salvage),
         };
         drop(state);
+        if let Some(shift) = shift {
+            shift.work();
+        }
         Pending::new(Arc::clone(&self.shared), id, receiver, salvage)
     }
 

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     engine::{Engine, Owner},
     error::Error,
+    listener::calls::Companions,
     operation::{self, Context},
     session::Refusal,
 };
@@ -159,6 +160,14 @@ pub(super) fn owner(extensions: &tonic::Extensions) -> Result<Owner, Status> {
         .get::<Owner>()
         .copied()
         .ok_or_else(|| Status::internal("the listener did not say whose connection this is"))
+}
+
+/// What lets the call of a request have companions.
+pub(super) fn companions(extensions: &tonic::Extensions) -> Result<Companions, Status> {
+    extensions
+        .get::<Companions>()
+        .cloned()
+        .ok_or_else(|| Status::internal("the listener did not say which connection this is"))
 }
 
 /// Refuses a request for another daemon's handles.

@@ -1,6 +1,6 @@
 //! One connection: preface, HTTP/2, the calls it carries, and its end.
 //!
-//! Tasks: one per connection, spawned by [`accept`](super::accept), which ends last, and those of [`calls`](super::calls).
+//! Tasks: one per connection, spawned by [`accept`](super::accept); its calls run within it, see [`calls`](super::calls).
 //!
 //! HTTP/2 in the h2 crate answers PROTOCOL_ERROR to a malformed `:authority` before any of this code sees the request. A client
 //! that makes one of a unix socket's path must be told another: grpcio by the option `grpc.default_authority=localhost`, grpcurl
@@ -15,7 +15,7 @@ use tonic::service::Routes;
 
 use super::{
     Stream,
-    calls::{Calls, Driver},
+    calls::{Calls, Companions, Driver},
     deadline, preface,
 };
 use crate::{engine::Owner, shutdown::Shutdown};
@@ -61,9 +61,11 @@ impl Connections {
         };
 
         let calls = Calls::default();
+        let companions = Companions::of(calls.clone());
         let routes = self.routes.clone();
         let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(owner);
+            request.extensions_mut().insert(companions.clone());
             deadline::call(routes.clone(), request)
         });
         let connection = http2(calls.clone()).serve_connection(TokioIo::new(stream), service);

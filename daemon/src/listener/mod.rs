@@ -9,7 +9,7 @@
 
 pub(crate) mod accept;
 mod address;
-mod calls;
+pub(crate) mod calls;
 pub(crate) mod connection;
 pub(crate) mod deadline;
 pub(crate) mod memory;

@@ -14,7 +14,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{
     status,
-    unary::{check_instance, owner},
+    unary::{check_instance, companions, owner},
 };
 use crate::{
     engine::{Engine, Owner},
@@ -126,8 +126,15 @@ impl server::SessionService for SessionDoor {
     ) -> Result<Response<operate::Responses>, Status> {
         check_instance(&self.engine, request.metadata())?;
         let owner = owner(request.extensions())?;
-        let responses =
-            operate::attach(&self.engine, &self.sessions, owner, request.into_inner()).await?;
+        let companions = companions(request.extensions())?;
+        let responses = operate::attach(
+            &self.engine,
+            &self.sessions,
+            owner,
+            &companions,
+            request.into_inner(),
+        )
+        .await?;
         Ok(Response::new(responses))
     }
 }

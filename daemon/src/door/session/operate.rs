@@ -1,7 +1,7 @@
 //! The stream of operations.
 //!
-//! Tasks: one per stream, which reads the client's messages; the response stream owns it and aborts it when it is dropped. That is safe: an
-//! operation is started whole between two awaits, and belongs to the session from then on.
+//! Tasks: none; the client's messages are read by a companion of the call, in the connection's task. The response stream owns it and ends
+//! it when it is dropped. That is safe: an operation is started whole between two awaits, and belongs to the session from then on.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -24,7 +24,6 @@ use farsock_proto::{
 };
 use futures_util::{Stream, stream};
 use prost::Message as _;
-use tokio::task::AbortHandle;
 use tonic::{Code, Status, Streaming};
 
 use super::{ApiSession, ApiSessions, find, refused};
@@ -34,6 +33,7 @@ use crate::{
         verb::any::{self, Order},
     },
     engine::{Engine, Owner},
+    listener::calls::{Companion, Companions},
     operation::Context,
     session::{Detached, Message, Outbox, Refusal, Start},
 };
@@ -51,6 +51,7 @@ pub(super) async fn attach(
     engine: &Arc<Engine>,
     sessions: &ApiSessions,
     owner: Owner,
+    companions: &Companions,
     mut requests: Streaming<OperateRequest>,
 ) -> Result<Responses, Status> {
     let first = requests
@@ -80,7 +81,7 @@ pub(super) async fn attach(
         ended: Arc::clone(&ended),
     };
     let attachment = Attachment {
-        reader: tokio::spawn(reader.read(requests)).abort_handle(),
+        _reader: companions.run(reader.read(requests)),
         session,
         outbox,
         ended,
@@ -96,7 +97,7 @@ pub(super) async fn attach(
 
 /// A stream's hold on its session.
 struct Attachment {
-    reader: AbortHandle,
+    _reader: Companion,
     session: Arc<ApiSession>,
     outbox: Arc<Outbox>,
     /// Whether the client has sent its last message.
@@ -142,7 +143,6 @@ impl Attachment {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        self.reader.abort();
         self.session.detach(&self.outbox);
     }
 }
