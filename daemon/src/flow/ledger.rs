@@ -252,6 +252,18 @@ impl<T: Item> Intake<T> {
         }
     }
 
+    /// Queues what has arrived without putting it together with others: the socket may take it at once.
+    pub(crate) fn queue_as_is(&mut self, item: T) {
+        self.queue.push_back(item);
+    }
+
+    /// Puts together what is small in the queue, each item first seen by `each`.
+    pub(crate) fn pack(&mut self, mut each: impl FnMut(T) -> T) {
+        for item in std::mem::take(&mut self.queue) {
+            self.queue(each(item));
+        }
+    }
+
     /// What the socket has not taken, in order.
     pub(crate) fn queued(&self) -> &VecDeque<T> {
         &self.queue

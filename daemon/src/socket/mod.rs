@@ -10,13 +10,14 @@ mod patience;
 mod reactor;
 mod receive;
 mod send;
+mod waiting;
 mod watch;
 
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant, SystemTime},
@@ -31,11 +32,13 @@ pub(crate) use self::{
     patience::{Expiry, Patience},
     reactor::{Ended, Reactor, Wait, WaitError},
     receive::ReceiveRequest,
+    waiting::Waiting,
     watch::Watch,
 };
 use crate::{
     engine::{Engine, Owner},
     error::{Call, Error},
+    flow::Slot,
     sys::{
         self,
         message::Framing,
@@ -71,6 +74,10 @@ pub(crate) struct Socket {
     deferred: AtomicI32,
     create_time: SystemTime,
     pub(crate) counters: Counters,
+    /// Whether a stream has the socket, and calls have not. Held for reading while a call that takes no turn is in the kernel.
+    streaming: RwLock<bool>,
+    /// The socket's stream, and what is kept of it when its connection breaks.
+    pub(crate) flow: Slot,
 }
 
 /// What was moved through a handle.
@@ -158,6 +165,8 @@ impl Socket {
             deferred: AtomicI32::new(0),
             create_time: SystemTime::now(),
             counters: Counters::default(),
+            streaming: RwLock::new(false),
+            flow: Slot::default(),
         }
     }
 
@@ -242,6 +251,48 @@ impl Socket {
     /// A wait for `events` on this socket alone; for [`crate::operation`]'s Poll.
     pub(crate) fn ready(&self, events: Events) -> Wait<'_> {
         self.reactor.wait(&self.source, events)
+    }
+
+    /// One who waits on this socket, however long, without holding it.
+    pub(crate) fn waiter(&self) -> Waiting {
+        Waiting::new(Arc::clone(&self.reactor), Arc::clone(&self.source))
+    }
+
+    /// Gives the socket to a stream: from here on calls that send, receive or accept are refused.
+    ///
+    /// # Errors
+    /// Such a call is under way.
+    pub(crate) fn begin_streaming(&self) -> Result<(), Error> {
+        let turns = (self.sends.try_turn(), self.receives.try_turn());
+        let (Some(_sends), Some(_receives)) = turns else {
+            return Err(Error::StreamInUse(self.handle));
+        };
+        // Waits for a call in the kernel, which does not wait itself.
+        *self
+            .streaming
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = true;
+        Ok(())
+    }
+
+    /// Gives the socket back to calls.
+    pub(crate) fn end_streaming(&self) {
+        *self
+            .streaming
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = false;
+    }
+
+    /// Whether calls may use the socket; asked when it is their turn.
+    fn not_streaming(&self) -> Result<(), Fault> {
+        if *self
+            .streaming
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+        {
+            return Err(Fault::Refused(Error::StreamInUse(self.handle)));
+        }
+        Ok(())
     }
 
     /// Tries `call`; while the kernel says EAGAIN, waits for `events` and tries again. `call` is told the events that ended the
@@ -365,6 +416,18 @@ impl Socket {
         }
     }
 
+    /// A call that sends, receives or accepts and does not wait: see [`Self::fd_now`]. No stream begins within it.
+    fn now<T>(&self, call: impl FnOnce(BorrowedFd<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
+        let streaming = self
+            .streaming
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        if *streaming {
+            return Err(Fault::Refused(Error::StreamInUse(self.handle)));
+        }
+        call(self.fd_now()?)
+    }
+
     /// SO_RCVTIMEO or SO_SNDTIMEO.
     fn timeout(&self, direction: Direction) -> Option<Duration> {
         match direction {
@@ -381,7 +444,7 @@ impl Socket {
     }
 
     /// The error that an earlier call kept.
-    fn take_deferred(&self) -> Result<(), io::Error> {
+    pub(crate) fn take_deferred(&self) -> Result<(), io::Error> {
         match self.deferred.load(Ordering::Relaxed) {
             0 => Ok(()),
             _ => match self.deferred.swap(0, Ordering::Relaxed) {

@@ -52,6 +52,7 @@ impl Socket {
             let _turn = self
                 .turn(engine, &self.receives, patience, Direction::Receive)
                 .await?;
+            self.not_streaming()?;
             self.take_deferred()?;
             let first = self
                 .attempt(
@@ -64,8 +65,10 @@ impl Socket {
                 .await?;
             self.fill(engine, patience, request, first).await
         } else {
-            self.take_deferred()?;
-            self.receive_now(self.fd_now()?, request)?
+            self.now(|fd| {
+                self.take_deferred()?;
+                self.receive_now(fd, request)
+            })?
         };
         self.count_received(request.flags, std::slice::from_mut(&mut received));
         Ok(received)
@@ -92,6 +95,7 @@ impl Socket {
             let _turn = self
                 .turn(engine, &self.receives, patience, Direction::Receive)
                 .await?;
+            self.not_streaming()?;
             self.take_deferred()?;
             while messages.len() < count {
                 let rest = count - messages.len();
@@ -135,8 +139,10 @@ impl Socket {
                 }
             }
         } else {
-            self.take_deferred()?;
-            messages = take(self.fd_now()?, count)?;
+            messages = self.now(|fd| {
+                self.take_deferred()?;
+                Ok(take(fd, count)?)
+            })?;
         }
         self.count_received(flags, &mut messages);
         Ok(messages)

@@ -105,7 +105,7 @@ proptest! {
             let kept: u64 = delivery.kept.iter().map(|(_, run)| run.cost()).sum();
             prop_assert_eq!(kept, produced - acknowledged);
             prop_assert!(kept <= MOST);
-            prop_assert!(delivery.kept.len() <= 2 + 2 * kept as usize / 8);
+            prop_assert!(delivery.kept.len() as u64 <= 2 + 2 * kept / 8);
         }
         // At last everything comes.
         wire.clear();
