@@ -2,18 +2,22 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::ByteFlow;
+use super::{AcceptFlow, ByteFlow, DatagramFlow};
 
 /// A flow of some kind.
 #[derive(Debug)]
 pub(super) enum Flow {
     Bytes(Arc<ByteFlow>),
+    Datagrams(Arc<DatagramFlow>),
+    Accepts(Arc<AcceptFlow>),
 }
 
 impl Flow {
     fn is_free(&self) -> bool {
         match self {
             Self::Bytes(flow) => flow.is_free(),
+            Self::Datagrams(flow) => flow.is_free(),
+            Self::Accepts(flow) => flow.is_free(),
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::{
     io,
     os::fd::AsFd as _,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, Weak, atomic::Ordering},
     task::{Context, Poll},
 };
 
@@ -14,13 +14,14 @@ use ::bytes::Bytes;
 use super::{
     Credit, Ending, Opened, Opening, RETENTION, any,
     buffer::Buffers,
+    items,
     ledger::{Delivery, Item as _},
     seat::{Line, Seat, holds},
     sending::Sending,
 };
 use crate::{
     error::{Call, Error},
-    socket::{Ended, Fault, Socket, Waiting},
+    socket::{Ended, Socket, WaitError, Waiting},
     sys::{self, message::Framing, socket::Events},
     table::Handle,
 };
@@ -80,6 +81,7 @@ impl ByteFlow {
         let flow = socket.flow.get_or_make(
             |any| match any {
                 any::Flow::Bytes(flow) => Some(flow),
+                _ => None,
             },
             || {
                 let flow = Arc::new(Self::new(socket));
@@ -247,7 +249,7 @@ impl ByteFlow {
             match waiting.poll(wanted, cx) {
                 Poll::Pending => return Poll::Pending,
                 // Its end, too, is seen above; an error of epoll_ctl(2) is told by no one else.
-                Poll::Ready(Err(crate::socket::WaitError::Kernel(error))) => {
+                Poll::Ready(Err(WaitError::Kernel(error))) => {
                     let call = Call::on("epoll_ctl", self.handle);
                     return Poll::Ready(Next::Over(call.failed(error)));
                 }
@@ -299,7 +301,7 @@ impl ByteFlow {
     }
 
     fn over(&self, ended: Ended) -> Error {
-        Fault::Ended(ended).on(Call::on("stream", self.handle))
+        items::over(self.handle, ended)
     }
 
     fn unknown(&self, offset: u64) -> Error {
@@ -308,14 +310,11 @@ impl ByteFlow {
     }
 
     fn receiving(&self) -> MutexGuard<'_, Receiving> {
-        // No code under these locks panics between two changes that belong together.
-        self.receiving
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        items::lock(&self.receiving)
     }
 
     fn sending(&self) -> MutexGuard<'_, Sending> {
-        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
+        items::lock(&self.sending)
     }
 }
 

@@ -136,6 +136,11 @@ impl<T: Item> Delivery<T> {
         self.acknowledged == self.end
     }
 
+    /// Everything before this offset is acknowledged.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
     /// The offset of what is taken from the socket next.
     pub(crate) fn end(&self) -> u64 {
         self.end

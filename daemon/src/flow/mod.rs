@@ -5,9 +5,12 @@
 //!
 //! No flow holds its socket: who waits long must not keep it from being closed.
 
+mod accepts;
 mod any;
 mod buffer;
 mod bytes;
+mod datagrams;
+mod items;
 mod ledger;
 mod seat;
 mod sending;
@@ -15,9 +18,12 @@ mod sending;
 use crate::error::Error;
 
 pub(crate) use self::{
+    accepts::AcceptFlow,
     any::Slot,
     buffer::HEADROOM,
     bytes::{ByteFlow, Next},
+    datagrams::{DatagramFlow, Shape},
+    items::{Arrived, NextItems},
     ledger::Credit,
     seat::Line,
 };

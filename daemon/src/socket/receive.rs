@@ -48,7 +48,7 @@ impl Socket {
         request: ReceiveRequest,
     ) -> Result<Received, Fault> {
         let request = request.by_name();
-        let mut received = if self.may_wait_to_receive(request.flags) {
+        let received = if self.may_wait_to_receive(request.flags) {
             let _turn = self
                 .turn(engine, &self.receives, patience, Direction::Receive)
                 .await?;
@@ -70,7 +70,7 @@ impl Socket {
                 self.receive_now(fd, request)
             })?
         };
-        self.count_received(request.flags, std::slice::from_mut(&mut received));
+        self.count_unless_peeked(request.flags, std::slice::from_ref(&received));
         Ok(received)
     }
 
@@ -144,7 +144,7 @@ impl Socket {
                 Ok(take(fd, count)?)
             })?;
         }
-        self.count_received(flags, &mut messages);
+        self.count_unless_peeked(flags, &messages);
         Ok(messages)
     }
 
@@ -287,10 +287,14 @@ impl Socket {
         }
     }
 
-    fn count_received(&self, flags: MessageFlags, messages: &mut [Received]) {
-        if flags.contains(MessageFlags::PEEK) {
-            return;
+    fn count_unless_peeked(&self, flags: MessageFlags, messages: &[Received]) {
+        if !flags.contains(MessageFlags::PEEK) {
+            self.count_received(messages);
         }
+    }
+
+    /// Counts what was taken from the socket.
+    pub(crate) fn count_received(&self, messages: &[Received]) {
         let bytes: usize = messages.iter().map(|message| message.data.len()).sum();
         self.counters
             .messages_received

@@ -233,7 +233,7 @@ impl Socket {
 
     /// Keeps the kernel's error for the next call; other ends (a time limit, a closed handle) need not be told twice, nor EAGAIN and
     /// EPIPE, which the kernel itself will say again.
-    pub(super) fn defer_fault(&self, fault: &Fault) {
+    pub(crate) fn defer_fault(&self, fault: &Fault) {
         if let Fault::Kernel(error) = fault
             && !matches!(
                 error.kind(),

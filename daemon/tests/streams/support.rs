@@ -90,6 +90,15 @@ pub(crate) fn credit(received: u64, limit: u64) -> Say {
     })
 }
 
+/// A client's messages as they come.
+pub(crate) fn messages<T: Send + 'static>(
+    receiver: mpsc::UnboundedReceiver<T>,
+) -> impl futures_util::Stream<Item = T> + Send + 'static {
+    futures_util::stream::unfold(receiver, |mut receiver| async {
+        receiver.recv().await.map(|message| (message, receiver))
+    })
+}
+
 /// An open stream, message by message.
 pub(crate) struct Stream {
     pub(crate) opened: Opened,
@@ -114,13 +123,10 @@ impl Stream {
                 .send(StreamRequest { message })
                 .expect("a receiver");
         }
-        let messages = futures_util::stream::unfold(receiver, |mut receiver| async {
-            receiver.recv().await.map(|message| (message, receiver))
-        });
         let client = StreamServiceClient::new(channel.clone());
         let mut responses = client
             .max_decoding_message_size(8 << 20)
-            .stream(messages)
+            .stream(messages(receiver))
             .await?
             .into_inner();
         let first = timeout(PATIENCE, responses.message()).await;

@@ -7,7 +7,6 @@ use std::{
     future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -21,11 +20,11 @@ use farsock_proto::{
 use tonic::{Status, body::Body};
 
 use super::{
-    Caller,
+    Caller, MAX_WINDOW,
     frames::{self, Event},
     opened, opening,
     reply::{Heard, Reply, Speaker},
-    request::{Requests, not_now, not_open},
+    request::{IDLE, Requests, not_now, not_open},
 };
 use crate::{
     door::{status, verb::any},
@@ -35,8 +34,6 @@ use crate::{
     table::Handle,
 };
 
-/// After how long without more from the client it is told what became of the last it sent, though that was little.
-const IDLE: Duration = Duration::from_millis(20);
 /// How much is handed over at once: as many pieces as one system call takes, and as many bytes as a socket's buffer usually has.
 const BATCH: (usize, usize) = (64, 256 << 10);
 
@@ -46,7 +43,7 @@ pub(super) async fn open(caller: Caller, mut requests: Requests) -> Result<Body,
     let Some(Incoming::Open(open)) = decode(first)? else {
         return Err(not_open());
     };
-    let opening = opening(open.stream_id, open.received, open.window)?;
+    let opening = opening(open.stream_id, open.received, open.window, MAX_WINDOW)?;
     let socket = caller.socket(Handle(open.handle))?;
     let (flow, line, told) =
         ByteFlow::open(&socket, opening).map_err(|error| status::status(&error))?;

@@ -83,7 +83,6 @@ impl Frames {
     }
 
     /// Frames of whole messages.
-    #[allow(dead_code, reason = "for Datagrams and AcceptMany, which come next")]
     pub(super) fn of_messages() -> Self {
         Self {
             bytes: false,

@@ -3,8 +3,11 @@
 //! Generated code copies each message twice: into the buffer of a frame, and out of it. Here bytes go to the socket in the pieces in
 //! which they arrive, and a chunk received from the socket is sent with its header written right before it.
 
+mod accept_many;
 mod bytes;
+mod datagrams;
 mod frames;
+mod messages;
 mod reply;
 mod request;
 
@@ -30,7 +33,7 @@ use crate::{
     table::Handle,
 };
 
-/// The largest window that a client may open a stream with, in bytes.
+/// The largest window that a client may open Stream or Datagrams with.
 const MAX_WINDOW: u64 = 16 << 20;
 
 /// StreamService over an engine.
@@ -48,17 +51,23 @@ impl StreamDoor {
     async fn call(self, request: Request<Body>) -> Result<Body, Status> {
         let (parts, body) = request.into_parts();
         let method = parts.uri.path().strip_prefix("/farsock.v1.StreamService/");
-        let frames = match method {
-            Some("Stream") => Frames::of_bytes(),
-            _ => return Err(Status::unimplemented("")),
-        };
         uncompressed(&parts.headers)?;
         unary::check_instance(&self.engine, &MetadataMap::from_headers(parts.headers))?;
         let caller = Caller {
             owner: owner(&parts.extensions)?,
             engine: self.engine,
         };
-        bytes::open(caller, Requests::new(body, frames)).await
+        let frames = match method {
+            Some("Stream") => Frames::of_bytes(),
+            _ => Frames::of_messages(),
+        };
+        let requests = Requests::new(body, frames);
+        match method {
+            Some("Stream") => bytes::open(caller, requests).await,
+            Some("Datagrams") => datagrams::open(caller, requests).await,
+            Some("AcceptMany") => accept_many::open(caller, requests).await,
+            _ => Err(Status::unimplemented("")),
+        }
     }
 }
 
@@ -134,9 +143,14 @@ fn uncompressed(headers: &HeaderMap) -> Result<(), Status> {
 }
 
 /// What a client opens a stream with.
-fn opening(stream_id: u64, received: Option<u64>, window: u64) -> Result<Opening, Status> {
-    if window > MAX_WINDOW {
-        let description = format!("{window} is over {MAX_WINDOW}");
+fn opening(
+    stream_id: u64,
+    received: Option<u64>,
+    window: u64,
+    most: u64,
+) -> Result<Opening, Status> {
+    if window > most {
+        let description = format!("{window} is over {most}");
         return Err(status::invalid(&Violation::new("open.window", description)));
     }
     Ok(Opening {

@@ -4,6 +4,7 @@ use std::{
     future::poll_fn,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,6 +14,9 @@ use tonic::{Status, body::Body};
 
 use super::frames::{Event, Frames};
 use crate::door::status;
+
+/// After how long without more from the client it is told what became of the last it sent, though that was little.
+pub(super) const IDLE: Duration = Duration::from_millis(20);
 
 /// A request's body, taken apart.
 #[derive(Debug)]
