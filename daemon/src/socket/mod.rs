@@ -10,6 +10,7 @@ mod patience;
 mod reactor;
 mod receive;
 mod send;
+mod streaming;
 mod waiting;
 mod watch;
 
@@ -253,48 +254,6 @@ impl Socket {
         self.reactor.wait(&self.source, events)
     }
 
-    /// One who waits on this socket, however long, without holding it.
-    pub(crate) fn waiter(&self) -> Waiting {
-        Waiting::new(Arc::clone(&self.reactor), Arc::clone(&self.source))
-    }
-
-    /// Gives the socket to a stream: from here on calls that send, receive or accept are refused.
-    ///
-    /// # Errors
-    /// Such a call is under way.
-    pub(crate) fn begin_streaming(&self) -> Result<(), Error> {
-        let turns = (self.sends.try_turn(), self.receives.try_turn());
-        let (Some(_sends), Some(_receives)) = turns else {
-            return Err(Error::StreamInUse(self.handle));
-        };
-        // Waits for a call in the kernel, which does not wait itself.
-        *self
-            .streaming
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = true;
-        Ok(())
-    }
-
-    /// Gives the socket back to calls.
-    pub(crate) fn end_streaming(&self) {
-        *self
-            .streaming
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = false;
-    }
-
-    /// Whether calls may use the socket; asked when it is their turn.
-    fn not_streaming(&self) -> Result<(), Fault> {
-        if *self
-            .streaming
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-        {
-            return Err(Fault::Refused(Error::StreamInUse(self.handle)));
-        }
-        Ok(())
-    }
-
     /// Tries `call`; while the kernel says EAGAIN, waits for `events` and tries again. `call` is told the events that ended the
     /// wait before, and must itself not wait.
     pub(crate) async fn attempt<T>(
@@ -414,18 +373,6 @@ impl Socket {
             Some(ended) => Err(Fault::Ended(ended)),
             None => Ok(self.as_fd()),
         }
-    }
-
-    /// A call that sends, receives or accepts and does not wait: see [`Self::fd_now`]. No stream begins within it.
-    fn now<T>(&self, call: impl FnOnce(BorrowedFd<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
-        let streaming = self
-            .streaming
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        if *streaming {
-            return Err(Fault::Refused(Error::StreamInUse(self.handle)));
-        }
-        call(self.fd_now()?)
     }
 
     /// SO_RCVTIMEO or SO_SNDTIMEO.

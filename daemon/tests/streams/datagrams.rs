@@ -347,3 +347,104 @@ async fn what_breaks_the_rules_is_refused() {
         assert_eq!(stream.end_reason().await, expected);
     }
 }
+
+#[tokio::test]
+async fn the_end_of_a_seqpacket_connection_is_one_last_message() {
+    use v1::create_socket_pair_request::{DomainChoice, TypeChoice};
+    let daemon = farsock_daemon::embedded();
+    let channel = channel(&daemon).await;
+    let request = v1::CreateSocketPairRequest {
+        domain_choice: Some(DomainChoice::Domain(v1::Domain::Unix.into())),
+        type_choice: Some(TypeChoice::Type(v1::SocketType::Seqpacket.into())),
+        ..Default::default()
+    };
+    let pair = sockets(&channel).create_socket_pair(request).await.unwrap();
+    let pair = pair.into_inner();
+    let mut near = Datagrams::open(&channel, opening(pair.first, 1 << 20))
+        .await
+        .unwrap();
+    let far = Datagrams::open(&channel, opening(pair.second, 0))
+        .await
+        .unwrap();
+    let message = |data: &'static [u8]| v1::OutgoingMessage {
+        payload: Some(v1::outgoing_message::Payload::Data(data.into())),
+        ..Default::default()
+    };
+    far.send([message(b"one"), message(b"two")]);
+    let both = near.received(2).await;
+    assert_eq!((data(&both[0]), data(&both[1])), (&b"one"[..], &b"two"[..]));
+    let close = v1::CloseRequest {
+        handle: pair.second,
+        ..Default::default()
+    };
+    sockets(&channel).close(close).await.unwrap();
+    let last = near.received(1).await;
+    assert!(last[0].end_of_stream);
+    near.credit(198, 1 << 20, 0);
+    near.send([message(b"three")]);
+    loop {
+        match near.next().await.unwrap() {
+            Hear::SendFailed(failed) => {
+                assert_eq!(error_reason(&failed.error.unwrap()), "EPIPE");
+                break;
+            }
+            Hear::Credit(_) => {}
+            other => panic!("{other:?} after the end"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_socket_travels_with_a_datagram_and_becomes_a_handle() {
+    use v1::{
+        control_message::Content,
+        create_socket_pair_request::{DomainChoice, TypeChoice},
+    };
+    let daemon = farsock_daemon::embedded();
+    let channel = channel(&daemon).await;
+    let request = v1::CreateSocketPairRequest {
+        domain_choice: Some(DomainChoice::Domain(v1::Domain::Unix.into())),
+        type_choice: Some(TypeChoice::Type(v1::SocketType::Dgram.into())),
+        ..Default::default()
+    };
+    let pair = sockets(&channel).create_socket_pair(request).await.unwrap();
+    let pair = pair.into_inner();
+    let traveller = socket(&channel, v1::SocketType::Stream).await;
+    let open = OpenDatagrams {
+        control_length: 1_000,
+        ..opening(pair.first, 1 << 20)
+    };
+    let mut near = Datagrams::open(&channel, open).await.unwrap();
+    let mut far = Datagrams::open(&channel, opening(pair.second, 0))
+        .await
+        .unwrap();
+    let rights = |handle| v1::OutgoingMessage {
+        control: vec![v1::ControlMessage {
+            content: Some(Content::Rights(v1::Rights {
+                handles: vec![handle],
+                ..Default::default()
+            })),
+        }],
+        ..Default::default()
+    };
+    far.send([rights(traveller), rights(traveller + 1_000)]);
+    let message = near.received(1).await.remove(0);
+    let Some(Content::Rights(received)) = &message.control[0].content else {
+        panic!("{message:?}");
+    };
+    let report = v1::GetSocketRequest {
+        handle: received.handles[0],
+    };
+    sockets(&channel).get_socket(report).await.unwrap();
+    loop {
+        match far.next().await.unwrap() {
+            Hear::SendFailed(failed) => {
+                assert_eq!(failed.offset, 128);
+                assert_eq!(error_reason(&failed.error.unwrap()), "HANDLE_NOT_FOUND");
+                break;
+            }
+            Hear::Credit(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}

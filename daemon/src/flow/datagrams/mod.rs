@@ -2,11 +2,12 @@
 //!
 //! Tasks: one for a flow whose socket did not take all at once, as for bytes; see [`super::sending`].
 
+mod sending;
+
 use std::{
     collections::VecDeque,
     future::poll_fn,
     io,
-    ops::Range,
     os::fd::AsFd as _,
     sync::{
         Arc, Mutex, MutexGuard, Weak,
@@ -23,11 +24,12 @@ use farsock_proto::{
     v1,
 };
 
+use self::sending::{Sending, queued};
 use super::{
-    Credit, Opened, Opening, RETENTION, WINDOW, any,
-    items::{BATCH, Failures, ItemFlow, NextItems, Receiving, Taken, lock},
-    ledger::{Intake, Item},
-    seat::{Line, Seat, holds},
+    Credit, Opened, Opening, RETENTION, any,
+    items::{BATCH, ItemFlow, NextItems, Receiving, Taken, lock},
+    ledger::Item,
+    seat::{Line, Seat},
 };
 use crate::{
     error::{Call, Error},
@@ -35,7 +37,7 @@ use crate::{
     socket::{ReceiveRequest, Socket, Waiting},
     sys::{
         self,
-        message::{Framing, Outgoing, Received},
+        message::{Framing, Received},
         socket::Events,
     },
     table::Handle,
@@ -71,47 +73,6 @@ pub(crate) struct Shape {
     pub(crate) control_length: usize,
 }
 
-#[derive(Debug)]
-struct Sending {
-    line: Option<Arc<Line>>,
-    intake: Intake<Queued>,
-    failures: Failures,
-    say: bool,
-    pumping: bool,
-}
-
-/// A datagram that the socket has not taken.
-#[derive(Clone)]
-struct Queued {
-    cost: u64,
-    message: Arc<Message>,
-}
-
-enum Message {
-    /// In the kernel's form.
-    Ready(Outgoing<'static>),
-    /// With sockets that travel with it: they are looked up when it is sent, so that nothing here keeps them open.
-    WithRights(OutgoingMessage),
-}
-
-impl std::fmt::Debug for Queued {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Queued")
-            .field("cost", &self.cost)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Item for Queued {
-    fn cost(&self) -> u64 {
-        self.cost
-    }
-
-    fn part(&self, range: Range<u64>) -> Option<Self> {
-        (range == (0..self.cost)).then(|| self.clone())
-    }
-}
-
 impl DatagramFlow {
     /// The flow of `socket`, opened.
     pub(crate) fn open(
@@ -133,13 +94,7 @@ impl DatagramFlow {
                     socket: Arc::downgrade(socket),
                     seat: Seat::default(),
                     receiving: Mutex::new(Receiving::new(RETENTION, OVERHEAD)),
-                    sending: Mutex::new(Sending {
-                        line: None,
-                        intake: Intake::new(WINDOW),
-                        failures: Failures::default(),
-                        say: false,
-                        pumping: false,
-                    }),
+                    sending: Mutex::default(),
                     counts_drops: count_drops(socket),
                     drops: AtomicU32::new(0),
                 });
@@ -452,108 +407,6 @@ impl DatagramFlow {
     pub(crate) fn last_words(&self, line: &Arc<Line>) -> Option<Credit> {
         self.last_credit(line)
     }
-}
-
-impl Sending {
-    fn is_held(&self, line: &Arc<Line>) -> bool {
-        holds(self.line.as_ref(), line)
-    }
-
-    /// Sends what the socket takes of the queue; whether it is to be tried again when it takes more.
-    fn write(&mut self, caller: &Caller, socket: &Socket) -> bool {
-        let mut waits = false;
-        while !self.failures.is_full()
-            && let Some(first) = self.intake.queued().front()
-        {
-            let sent = match &*first.message {
-                Message::WithRights(message) => send_with_rights(caller, socket, message),
-                Message::Ready(_) => send_ready(socket, self.intake.queued()),
-            };
-            match sent {
-                Ok(lengths) => {
-                    socket.count_sent(lengths.len(), lengths.iter().sum());
-                    for _ in lengths {
-                        self.took_first();
-                    }
-                }
-                Err(Error::Kernel { source, .. }) if source.kind() == io::ErrorKind::WouldBlock => {
-                    waits = true;
-                    break;
-                }
-                Err(error) => {
-                    self.took_first();
-                    self.failures.push(self.intake.taken(), error);
-                }
-            }
-        }
-        if let Some(line) = &self.line {
-            if self.failures.is_untold() {
-                line.tell();
-            }
-            if !self.say && self.intake.is_due() {
-                self.say = true;
-                line.tell();
-            }
-        }
-        waits
-    }
-
-    fn took_first(&mut self) {
-        if let Some(cost) = self.intake.queued().front().map(Item::cost) {
-            self.intake.took_queued(cost);
-        }
-    }
-}
-
-/// Sends the first of the queue, as many as go at once.
-fn send_ready(socket: &Socket, queue: &VecDeque<Queued>) -> Result<Vec<usize>, Error> {
-    let batch: Vec<Outgoing<'_>> = queue
-        .iter()
-        .take(BATCH)
-        .map_while(|queued| match &*queued.message {
-            Message::Ready(message) => Some(message.clone()),
-            Message::WithRights(_) => None,
-        })
-        .collect();
-    let flags = MessageFlags::NONE;
-    socket
-        .take_deferred()
-        .and_then(|()| sys::message::send_messages(socket.as_fd(), &batch, flags))
-        .map_err(|error| Call::on("sendmmsg", socket.handle()).failed(error))
-}
-
-/// Sends one with the sockets that travel with it.
-fn send_with_rights(
-    caller: &Caller,
-    socket: &Socket,
-    message: &OutgoingMessage,
-) -> Result<Vec<usize>, Error> {
-    let sockets = operation::travellers(caller, &message.control)?;
-    let message = operation::prepare(message.clone(), &sockets)?;
-    let flags = MessageFlags::NONE;
-    socket
-        .take_deferred()
-        .and_then(|()| sys::message::send_messages(socket.as_fd(), &[message], flags))
-        .map_err(|error| Call::on("sendmmsg", socket.handle()).failed(error))
-}
-
-/// A datagram of the client's, checked.
-fn queued(message: OutgoingMessage) -> Result<Queued, Violation> {
-    let cost = message.data.len() as u64 + OVERHEAD;
-    let rights = |control: &ControlMessage| matches!(control, ControlMessage::Rights(_));
-    let message = if message.control.iter().any(rights) {
-        Message::WithRights(message)
-    } else {
-        match operation::prepare(message, &[]) {
-            Ok(ready) => Message::Ready(ready),
-            Err(Error::Invalid(violation)) => return Err(violation),
-            Err(other) => return Err(Violation::new("control", other.to_string())),
-        }
-    };
-    Ok(Queued {
-        cost,
-        message: Arc::new(message),
-    })
 }
 
 /// Switches SO_RXQ_OVFL on; whether it was on before. A socket without it has nothing to count.
