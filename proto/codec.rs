@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, marker::PhantomData};
 
+use bytes::Buf;
 use prost::{Message, Name};
 use tonic::{
     Code, Status,
@@ -53,18 +54,21 @@ impl<U: Message + Name + Default> Decoder for CheckedDecoder<U> {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        use bytes::Buf;
-
         // tonic hands over a message whole, in one piece.
-        oneof::check(U::NAME, buffer.chunk()).map_err(|violation| refusal(&violation))?;
-        match U::decode(buffer) {
-            Ok(message) => Ok(Some(message)),
-            Err(error) => {
-                let description = format!("the message is no {}: {error}", U::NAME);
-                Err(refusal(&Violation::of_value(description)))
-            }
-        }
+        decode(buffer)
+            .map(Some)
+            .map_err(|violation| refusal(&violation))
     }
+}
+
+/// Decodes a message that lies in one piece.
+///
+/// # Errors
+/// Two members of a oneof, or what is no such message.
+pub fn decode<U: Message + Name + Default>(encoded: impl Buf) -> Result<U, Violation> {
+    oneof::check(U::NAME, encoded.chunk())?;
+    U::decode(encoded)
+        .map_err(|error| Violation::of_value(format!("the message is no {}: {error}", U::NAME)))
 }
 
 /// A malformed request as a status: INVALID_ARGUMENT with `google.rpc.BadRequest`, which names the field.

@@ -55,6 +55,32 @@ pub(crate) enum Error {
         /// Of what.
         what: &'static str,
     },
+    /// A stream has the socket.
+    #[error("handle {0} has a stream, or a call on it is under way")]
+    StreamInUse(Handle),
+    /// The stream was opened again elsewhere.
+    #[error("the stream of handle {0} was opened again elsewhere")]
+    StreamTaken(Handle),
+    /// More was sent on a stream than was granted.
+    #[error("handle {handle}: what was sent ends at {end}, and {limit} was granted")]
+    CreditExceeded {
+        /// Whose stream it is.
+        handle: Handle,
+        /// Where it would end.
+        end: u64,
+        /// What was granted.
+        limit: u64,
+    },
+    /// An offset of a stream that means nothing.
+    #[error(
+        "handle {handle}: offset {offset} was never reached, is acknowledged already, or is no item's end"
+    )]
+    OffsetUnknown {
+        /// Whose stream it is.
+        handle: Handle,
+        /// The offset.
+        offset: u64,
+    },
     /// The daemon is shutting down.
     #[error("the daemon is shutting down")]
     Draining,
@@ -75,6 +101,10 @@ impl Error {
             Self::HandleOutOfBlock(_) => Reason::HandleOutOfBlock,
             Self::HandleInUse(_) => Reason::HandleInUse,
             Self::QuotaExceeded { .. } => Reason::QuotaExceeded,
+            Self::StreamInUse(_) => Reason::StreamInUse,
+            Self::StreamTaken(_) => Reason::StreamTaken,
+            Self::CreditExceeded { .. } => Reason::CreditExceeded,
+            Self::OffsetUnknown { .. } => Reason::OffsetUnknown,
             Self::Draining => Reason::Draining,
         })
     }
@@ -85,7 +115,11 @@ impl Error {
             Self::HandleNotFound(handle)
             | Self::HandleClosed(handle)
             | Self::HandleOutOfBlock(handle)
-            | Self::HandleInUse(handle) => Some(*handle),
+            | Self::HandleInUse(handle)
+            | Self::StreamInUse(handle)
+            | Self::StreamTaken(handle)
+            | Self::CreditExceeded { handle, .. }
+            | Self::OffsetUnknown { handle, .. } => Some(*handle),
             Self::Kernel { call, .. } | Self::TimedOut(call) | Self::Cancelled(call) => call.handle,
             _ => None,
         }

@@ -5,6 +5,7 @@ mod door;
 mod embedded;
 mod engine;
 mod error;
+mod flow;
 mod id_set;
 mod journal;
 pub mod listener;

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 
 use crate::{
     config::Config,
-    door::{self, host::HostDoor, journal::JournalDoor, session::ApiSessions},
+    door::{self, host::HostDoor, journal::JournalDoor, session::ApiSessions, stream::StreamDoor},
     engine::{Engine, EngineLimits},
     listener::{ListenAddress, ListenError, Listener, accept, connection::Connections},
     shutdown::Shutdown,
@@ -28,10 +28,11 @@ use crate::{
 pub(crate) const MAX_MESSAGE_BYTES: usize = 4 << 20;
 
 /// The services whose health is told; "" stands for the whole daemon.
-const HEALTH_SERVICES: [&str; 5] = [
+const HEALTH_SERVICES: [&str; 6] = [
     "",
     "farsock.v1.SocketService",
     "farsock.v1.SessionService",
+    <StreamDoor as NamedService>::NAME,
     <HostServiceServer<HostDoor> as NamedService>::NAME,
     <JournalServiceServer<JournalDoor> as NamedService>::NAME,
 ];
@@ -168,6 +169,7 @@ fn routes(
             door::session::session_service(Arc::clone(engine), Arc::clone(sessions))
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
         )
+        .add_service(StreamDoor::new(Arc::clone(engine)))
         .add_service(HostServiceServer::new(host).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(
             JournalServiceServer::new(JournalDoor::new(Arc::clone(engine)))

@@ -7,6 +7,7 @@ pub(crate) mod journal;
 pub(crate) mod reflection;
 pub(crate) mod session;
 mod status;
+pub(crate) mod stream;
 mod unary;
 mod verb;
 

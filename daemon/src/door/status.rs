@@ -24,9 +24,12 @@ pub(crate) fn status(error: &Error) -> Status {
         Error::Kernel { call, source } => return kernel(&message, call, source),
         Error::Invalid(violation) => return invalid(violation),
         Error::HandleNotFound(_) => Code::NotFound,
-        Error::HandleClosed(_) | Error::DependencyFailed(_) | Error::SessionExpired => {
-            Code::Aborted
-        }
+        Error::HandleClosed(_)
+        | Error::DependencyFailed(_)
+        | Error::SessionExpired
+        | Error::StreamTaken(_) => Code::Aborted,
+        Error::StreamInUse(_) => Code::FailedPrecondition,
+        Error::CreditExceeded { .. } | Error::OffsetUnknown { .. } => Code::OutOfRange,
         Error::TimedOut(_) => Code::DeadlineExceeded,
         Error::Cancelled(_) => Code::Cancelled,
         Error::HandleOutOfBlock(_) => Code::InvalidArgument,

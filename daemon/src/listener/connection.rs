@@ -111,12 +111,13 @@ fn http2(calls: Calls) -> http2::Builder<Calls> {
         .max_concurrent_streams(65_536)
         // A client may cancel many waiting calls in one go; h2 takes more than 20 cancelled in one read for an attack.
         .max_pending_accept_reset_streams(1_024)
-        // With hyper's equal windows one request that nobody reads fills the connection's window and stops all calls. 256
-        // such streams fit here.
-        .initial_stream_window_size(64 * 1024)
+        // With hyper's equal windows one request that nobody reads fills the connection's window and stops all calls. Every
+        // request here is read as it comes, and what is not taken by a socket is bounded by the credit of StreamService and not by
+        // these windows: they need only be so large that a fast upload does not wait for a round trip.
+        .initial_stream_window_size(1024 * 1024)
         .initial_connection_window_size(16 * 1024 * 1024)
-        // As large as the stream window: no sender could fill a larger frame, and h2 holds a frame until it is whole.
-        .max_frame_size(64 * 1024)
+        // h2 holds a frame until it is whole, and a piece of it that is kept keeps the buffer of all: larger ones bring nothing more.
+        .max_frame_size(256 * 1024)
         // gRPC's headers are some hundred bytes; the caller's metadata must fit too.
         .max_header_list_size(16 * 1024)
         // A client whose host is gone would otherwise keep its waiting calls for ever.

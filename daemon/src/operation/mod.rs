@@ -51,7 +51,7 @@ pub(crate) use self::{
     recv_from::RecvFrom,
     recv_messages::RecvMessages,
     send::Send,
-    send_messages::{OutgoingMessage, SendMessages},
+    send_messages::{OutgoingMessage, SendMessages, prepare, travellers},
     send_to::SendTo,
     set_option::SetOption,
     shutdown::Shutdown,

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// One message received.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ReceivedMessage {
     pub(crate) data: Bytes,
     pub(crate) address: Option<Address>,
@@ -36,7 +36,7 @@ pub(crate) struct ReceivedMessage {
 
 impl ReceivedMessage {
     /// What `socket` answered to `request`. Sockets that came with it go into the table.
-    pub(super) fn new(
+    pub(crate) fn new(
         context: &Context,
         socket: &Socket,
         request: ReceiveRequest,

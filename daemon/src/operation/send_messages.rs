@@ -32,7 +32,7 @@ pub(crate) struct SendMessages {
 }
 
 /// One message to send.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct OutgoingMessage {
     pub(crate) data: Bytes,
     pub(crate) address: Option<Address>,
@@ -124,7 +124,10 @@ impl Operation for SendMessages {
 }
 
 /// The sockets that control messages name, in order.
-fn travellers(context: &Context, control: &[ControlMessage<Rights>]) -> Result<Vec<Arc<Socket>>> {
+pub(crate) fn travellers(
+    context: &Context,
+    control: &[ControlMessage<Rights>],
+) -> Result<Vec<Arc<Socket>>> {
     control
         .iter()
         .filter_map(|message| match message {
@@ -137,7 +140,7 @@ fn travellers(context: &Context, control: &[ControlMessage<Rights>]) -> Result<V
 }
 
 /// A message in the kernel's form, its handles replaced by the descriptors of `sockets`.
-fn prepare(message: OutgoingMessage, sockets: &[Arc<Socket>]) -> Result<Outgoing<'_>> {
+pub(crate) fn prepare(message: OutgoingMessage, sockets: &[Arc<Socket>]) -> Result<Outgoing<'_>> {
     let mut sockets = sockets.iter();
     let control = message
         .control

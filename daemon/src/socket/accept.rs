@@ -19,11 +19,12 @@ impl Socket {
         mut accept: impl FnMut(BorrowedFd<'_>) -> Result<T, Fault> + Send,
     ) -> Result<T, Fault> {
         if self.is_nonblocking() {
-            return accept(self.fd_now()?);
+            return self.now(accept);
         }
         let _turn = self
             .turn(engine, &self.receives, patience, Direction::Receive)
             .await?;
+        self.not_streaming()?;
         self.attempt(
             engine,
             patience,

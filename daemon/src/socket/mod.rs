@@ -10,13 +10,15 @@ mod patience;
 mod reactor;
 mod receive;
 mod send;
+mod streaming;
+mod waiting;
 mod watch;
 
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant, SystemTime},
@@ -31,11 +33,13 @@ pub(crate) use self::{
     patience::{Expiry, Patience},
     reactor::{Ended, Reactor, Wait, WaitError},
     receive::ReceiveRequest,
+    waiting::Waiting,
     watch::Watch,
 };
 use crate::{
     engine::{Engine, Owner},
     error::{Call, Error},
+    flow::Slot,
     sys::{
         self,
         message::Framing,
@@ -71,6 +75,10 @@ pub(crate) struct Socket {
     deferred: AtomicI32,
     create_time: SystemTime,
     pub(crate) counters: Counters,
+    /// Whether a stream has the socket, and calls have not. Held for reading while a call that takes no turn is in the kernel.
+    streaming: RwLock<bool>,
+    /// The socket's stream, and what is kept of it when its connection breaks.
+    pub(crate) flow: Slot,
 }
 
 /// What was moved through a handle.
@@ -158,6 +166,8 @@ impl Socket {
             deferred: AtomicI32::new(0),
             create_time: SystemTime::now(),
             counters: Counters::default(),
+            streaming: RwLock::new(false),
+            flow: Slot::default(),
         }
     }
 
@@ -381,7 +391,7 @@ impl Socket {
     }
 
     /// The error that an earlier call kept.
-    fn take_deferred(&self) -> Result<(), io::Error> {
+    pub(crate) fn take_deferred(&self) -> Result<(), io::Error> {
         match self.deferred.load(Ordering::Relaxed) {
             0 => Ok(()),
             _ => match self.deferred.swap(0, Ordering::Relaxed) {

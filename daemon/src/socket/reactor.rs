@@ -73,6 +73,46 @@ impl Reactor {
         }
     }
 
+    /// Polls the waiter of `ticket`, or adds one and says its ticket.
+    pub(super) fn poll_wait(
+        &self,
+        source: &Arc<Source>,
+        events: Option<Events>,
+        ticket: &mut Option<u64>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Events, WaitError>> {
+        let mut state = source.lock();
+        if let Some(ended) = state.ended {
+            return Poll::Ready(Err(WaitError::Ended(ended)));
+        }
+        if let Some(ticket) = *ticket {
+            let waiter = state
+                .waiters
+                .iter_mut()
+                .find(|waiter| waiter.ticket == ticket)
+                .expect("a waiter leaves the list with its future alone");
+            if let Some(events) = waiter.fired {
+                return Poll::Ready(Ok(events));
+            }
+            waiter.waker.clone_from(cx.waker());
+            return Poll::Pending;
+        }
+
+        let new = state.next_ticket;
+        state.next_ticket += 1;
+        state.waiters.push(Waiter {
+            ticket: new,
+            events,
+            fired: None,
+            waker: cx.waker().clone(),
+        });
+        *ticket = Some(new);
+        match self.shared.arm(source, &mut state) {
+            Ok(()) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(WaitError::Kernel(error))),
+        }
+    }
+
     /// Forgets a socket that is about to be closed.
     pub(crate) fn forget(&self, source: &Source) {
         let mut state = source.lock();
@@ -229,45 +269,27 @@ impl Future for Wait<'_> {
     type Output = Result<Events, WaitError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let source = self.source;
-        let mut state = source.lock();
-        if let Some(ended) = state.ended {
-            return Poll::Ready(Err(WaitError::Ended(ended)));
-        }
-        if let Some(ticket) = self.ticket {
-            let waiter = state
-                .waiters
-                .iter_mut()
-                .find(|waiter| waiter.ticket == ticket)
-                .expect("a waiter leaves the list with its future alone");
-            if let Some(events) = waiter.fired {
-                return Poll::Ready(Ok(events));
-            }
-            waiter.waker.clone_from(cx.waker());
-            return Poll::Pending;
-        }
-
-        let ticket = state.next_ticket;
-        state.next_ticket += 1;
-        state.waiters.push(Waiter {
-            ticket,
-            events: self.events,
-            fired: None,
-            waker: cx.waker().clone(),
-        });
-        self.ticket = Some(ticket);
-        match self.reactor.shared.arm(source, &mut state) {
-            Ok(()) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(WaitError::Kernel(error))),
-        }
+        let Self {
+            reactor,
+            source,
+            events,
+            ..
+        } = *self;
+        reactor.poll_wait(source, events, &mut self.ticket, cx)
     }
 }
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            // The kernel may stay armed for it: one report that nobody waits for is harmless.
-            let mut state = self.source.lock();
+        self.source.leave(&mut self.ticket);
+    }
+}
+
+impl Source {
+    /// Takes a waiter away. The kernel may stay armed for it: one report that nobody waits for is harmless.
+    pub(super) fn leave(&self, ticket: &mut Option<u64>) {
+        if let Some(ticket) = ticket.take() {
+            let mut state = self.lock();
             state.waiters.retain(|waiter| waiter.ticket != ticket);
             if state.waiters.is_empty() && state.waiters.capacity() > 4 {
                 state.waiters = Vec::new();

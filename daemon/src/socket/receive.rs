@@ -48,10 +48,11 @@ impl Socket {
         request: ReceiveRequest,
     ) -> Result<Received, Fault> {
         let request = request.by_name();
-        let mut received = if self.may_wait_to_receive(request.flags) {
+        let received = if self.may_wait_to_receive(request.flags) {
             let _turn = self
                 .turn(engine, &self.receives, patience, Direction::Receive)
                 .await?;
+            self.not_streaming()?;
             self.take_deferred()?;
             let first = self
                 .attempt(
@@ -64,10 +65,12 @@ impl Socket {
                 .await?;
             self.fill(engine, patience, request, first).await
         } else {
-            self.take_deferred()?;
-            self.receive_now(self.fd_now()?, request)?
+            self.now(|fd| {
+                self.take_deferred()?;
+                self.receive_now(fd, request)
+            })?
         };
-        self.count_received(request.flags, std::slice::from_mut(&mut received));
+        self.count_unless_peeked(request.flags, std::slice::from_ref(&received));
         Ok(received)
     }
 
@@ -92,6 +95,7 @@ impl Socket {
             let _turn = self
                 .turn(engine, &self.receives, patience, Direction::Receive)
                 .await?;
+            self.not_streaming()?;
             self.take_deferred()?;
             while messages.len() < count {
                 let rest = count - messages.len();
@@ -135,10 +139,12 @@ impl Socket {
                 }
             }
         } else {
-            self.take_deferred()?;
-            messages = take(self.fd_now()?, count)?;
+            messages = self.now(|fd| {
+                self.take_deferred()?;
+                Ok(take(fd, count)?)
+            })?;
         }
-        self.count_received(flags, &mut messages);
+        self.count_unless_peeked(flags, &messages);
         Ok(messages)
     }
 
@@ -281,10 +287,14 @@ impl Socket {
         }
     }
 
-    fn count_received(&self, flags: MessageFlags, messages: &mut [Received]) {
-        if flags.contains(MessageFlags::PEEK) {
-            return;
+    fn count_unless_peeked(&self, flags: MessageFlags, messages: &[Received]) {
+        if !flags.contains(MessageFlags::PEEK) {
+            self.count_received(messages);
         }
+    }
+
+    /// Counts what was taken from the socket.
+    pub(crate) fn count_received(&self, messages: &[Received]) {
         let bytes: usize = messages.iter().map(|message| message.data.len()).sum();
         self.counters
             .messages_received

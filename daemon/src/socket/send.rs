@@ -30,8 +30,10 @@ impl Socket {
     ) -> Result<usize, Fault> {
         let flags = sys::message::by_name(flags);
         if !self.may_wait(flags) {
-            self.take_deferred()?;
-            let sent = sys::message::send(self.fd_now()?, data, flags, address)?;
+            let sent = self.now(|fd| {
+                self.take_deferred()?;
+                Ok(sys::message::send(fd, data, flags, address)?)
+            })?;
             self.count_sent(1, sent);
             return Ok(sent);
         }
@@ -39,6 +41,7 @@ impl Socket {
         let _turn = self
             .turn(engine, &self.sends, patience, Direction::Send)
             .await?;
+        self.not_streaming()?;
         self.take_deferred()?;
         let mut sent = 0;
         let outcome = self
@@ -58,8 +61,10 @@ impl Socket {
     ) -> Result<Vec<usize>, Fault> {
         let flags = sys::message::by_name(flags);
         if !self.may_wait(flags) {
-            self.take_deferred()?;
-            let sent = sys::message::send_messages(self.fd_now()?, messages, flags)?;
+            let sent = self.now(|fd| {
+                self.take_deferred()?;
+                Ok(sys::message::send_messages(fd, messages, flags)?)
+            })?;
             self.count_sent(sent.len(), sent.iter().sum());
             return Ok(sent);
         }
@@ -67,6 +72,7 @@ impl Socket {
         let _turn = self
             .turn(engine, &self.sends, patience, Direction::Send)
             .await?;
+        self.not_streaming()?;
         self.take_deferred()?;
         let mut sent: Vec<usize> = Vec::with_capacity(messages.len());
         // Bytes of the first message of `rest` that are sent already: a blocking stream socket sends each one whole.
@@ -202,7 +208,11 @@ impl Socket {
 
     /// The error that a send asleep on a unix stream takes from the socket as it wakes: ECONNRESET, when the peer has closed with
     /// bytes unread. One that comes later sees only that the peer is gone, EPIPE.
-    fn met_asleep(&self, fd: BorrowedFd<'_>, ready: Events) -> io::Result<Option<io::Error>> {
+    pub(crate) fn met_asleep(
+        &self,
+        fd: BorrowedFd<'_>,
+        ready: Events,
+    ) -> io::Result<Option<io::Error>> {
         let unix_stream = self.framing() == Framing::Stream && self.kind().domain() == Domain::Unix;
         if unix_stream && ready.contains(Events::ERR) {
             return sys::socket::take_error(fd);
@@ -223,7 +233,7 @@ impl Socket {
 
     /// Keeps the kernel's error for the next call; other ends (a time limit, a closed handle) need not be told twice, nor EAGAIN and
     /// EPIPE, which the kernel itself will say again.
-    pub(super) fn defer_fault(&self, fault: &Fault) {
+    pub(crate) fn defer_fault(&self, fault: &Fault) {
         if let Fault::Kernel(error) = fault
             && !matches!(
                 error.kind(),
@@ -234,7 +244,7 @@ impl Socket {
         }
     }
 
-    fn count_sent(&self, messages: usize, bytes: usize) {
+    pub(crate) fn count_sent(&self, messages: usize, bytes: usize) {
         self.counters
             .messages_sent
             .fetch_add(messages as u64, Ordering::Relaxed);

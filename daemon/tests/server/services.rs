@@ -14,6 +14,7 @@ async fn every_service_is_healthy_and_others_are_not_found() {
         "",
         "farsock.v1.SocketService",
         "farsock.v1.SessionService",
+        "farsock.v1.StreamService",
         "farsock.v1.HostService",
         "farsock.v1.JournalService",
     ] {
@@ -65,6 +66,7 @@ async fn reflection_v1_lists_the_services_and_has_the_comments_and_the_error_det
     let names: Vec<&str> = listed.service.iter().map(|one| one.name.as_str()).collect();
     for name in [
         "farsock.v1.SocketService",
+        "farsock.v1.StreamService",
         "farsock.v1.HostService",
         "farsock.v1.JournalService",
         "grpc.health.v1.Health",

@@ -17,9 +17,9 @@ mod listen;
 mod poll;
 mod recv;
 mod recv_from;
-mod recv_messages;
+pub(super) mod recv_messages;
 mod send;
-mod send_messages;
+pub(super) mod send_messages;
 mod send_to;
 mod set_option;
 mod shutdown;
@@ -93,7 +93,7 @@ fn protocol(value: i32) -> Result<Protocol, Violation> {
 }
 
 /// A number within `0..=most`, or `default` if it is absent.
-fn bounded(
+pub(super) fn bounded(
     field: Option<i64>,
     name: &str,
     default: usize,

@@ -43,18 +43,21 @@ impl Verb for RecvMessagesRequest {
 
     fn response(self, messages: Vec<ReceivedMessage>) -> RecvMessagesResponse {
         let as_text = self.as_text;
+        let messages = messages.into_iter();
         RecvMessagesResponse {
-            messages: messages
-                .into_iter()
-                .map(|message| v1::ReceivedMessage {
-                    address: message.address.map(Into::into),
-                    end_of_stream: message.end_of_stream,
-                    flags: message.flags.to_wire(),
-                    full_length: message.full_length as u64,
-                    control: message.control.into_iter().map(Into::into).collect(),
-                    payload: Some(Payload::from_bytes(message.data, as_text)),
-                })
-                .collect(),
+            messages: messages.map(|message| received(message, as_text)).collect(),
         }
+    }
+}
+
+/// One message received.
+pub(in crate::door) fn received(message: ReceivedMessage, as_text: bool) -> v1::ReceivedMessage {
+    v1::ReceivedMessage {
+        address: message.address.map(Into::into),
+        end_of_stream: message.end_of_stream,
+        flags: message.flags.to_wire(),
+        full_length: message.full_length as u64,
+        control: message.control.into_iter().map(Into::into).collect(),
+        payload: Some(Payload::from_bytes(message.data, as_text)),
     }
 }

@@ -17,17 +17,7 @@ impl Verb for SendMessagesRequest {
     type Response = SendMessagesResponse;
 
     fn operation(&mut self) -> Result<SendMessages, Violation> {
-        let messages = std::mem::take(&mut self.messages);
-        if !(1..=MAX_MESSAGES).contains(&messages.len()) {
-            let count = messages.len();
-            let description = format!("{count} are not within 1-{MAX_MESSAGES}");
-            return Err(Violation::new("messages", description));
-        }
-        let messages: Vec<OutgoingMessage> = messages
-            .into_iter()
-            .enumerate()
-            .map(|(at, wire)| message(wire).map_err(|v| v.within(&format!("messages[{at}]"))))
-            .collect::<Result<_, _>>()?;
+        let messages = outgoing(std::mem::take(&mut self.messages))?;
         let total: usize = messages.iter().map(|message| message.data.len()).sum();
         if total > MAX_PAYLOAD {
             let description = format!("{total} bytes together are over {MAX_PAYLOAD}");
@@ -46,6 +36,22 @@ impl Verb for SendMessagesRequest {
             bytes_sent: sent.into_iter().map(|bytes| bytes as u64).collect(),
         }
     }
+}
+
+/// The field `messages` of a send.
+pub(in crate::door) fn outgoing(
+    messages: Vec<v1::OutgoingMessage>,
+) -> Result<Vec<OutgoingMessage>, Violation> {
+    if !(1..=MAX_MESSAGES).contains(&messages.len()) {
+        let count = messages.len();
+        let description = format!("{count} are not within 1-{MAX_MESSAGES}");
+        return Err(Violation::new("messages", description));
+    }
+    messages
+        .into_iter()
+        .enumerate()
+        .map(|(at, wire)| message(wire).map_err(|v| v.within(&format!("messages[{at}]"))))
+        .collect()
 }
 
 fn message(wire: v1::OutgoingMessage) -> Result<OutgoingMessage, Violation> {

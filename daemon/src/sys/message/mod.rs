@@ -2,6 +2,7 @@
 
 mod receive;
 mod send;
+mod stream;
 
 use std::ffi::c_int;
 
@@ -10,6 +11,7 @@ use farsock_proto::message::MessageFlags;
 pub(crate) use super::control::{ReceivedRights, SentRights};
 pub(crate) use receive::{Received, receive, receive_messages};
 pub(crate) use send::{Outgoing, send, send_messages};
+pub(crate) use stream::{receive_into, send_pieces};
 
 /// What a socket carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

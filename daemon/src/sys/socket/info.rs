@@ -57,7 +57,7 @@ pub(crate) fn state(fd: BorrowedFd<'_>) -> State {
 }
 
 /// Whether the socket listens: SO_ACCEPTCONN.
-pub(super) fn is_listening(fd: BorrowedFd<'_>) -> bool {
+pub(crate) fn is_listening(fd: BorrowedFd<'_>) -> bool {
     integer_option(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN).is_ok_and(|value| value != 0)
 }
 

@@ -24,7 +24,9 @@ use super::{
     errno::check,
 };
 
-pub(crate) use info::{State, at_mark, inode, is_socket, receive_queue, send_queue, state};
+pub(crate) use info::{
+    State, at_mark, inode, is_listening, is_socket, receive_queue, send_queue, state,
+};
 pub(in crate::sys) use kind::domain;
 pub(crate) use kind::{Kind, kind};
 pub(crate) use poll::{Events, poll};

@@ -1,8 +1,12 @@
 """farsockd as a Python program sees it: client.py TARGET, with TARGET as grpcio takes it (127.0.0.1:7600, unix:/run/x.sock)."""
 
+import hashlib
+import queue
+import random
 import sys
 import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
@@ -148,6 +152,20 @@ class Sockets(unittest.TestCase):
         API.call("Connect", {"handle": self.socket(TCP), "address": address})
         self.own(API.call("Accept", {"handle": listener})["handle"])
 
+    def test_four_mebibytes_pass_both_ways_through_streams(self):
+        listener, address = self.listening()
+        near = self.socket(TCP)
+        API.call("Connect", {"handle": near, "address": address})
+        far = self.own(API.call("Accept", {"handle": listener})["handle"])
+        there, back = (random.Random(seed).randbytes(4 << 20) for seed in (1, 2))
+        # Two threads must not ask the reflection at once.
+        API.pool.FindServiceByName("farsock.v1.StreamService")
+        with ThreadPoolExecutor() as pool:
+            ends = [pool.submit(exchange, near, there), pool.submit(exchange, far, back)]
+            received = [end.result() for end in ends]
+        checksums = [hashlib.sha256(data).hexdigest() for data in (back, there)]
+        self.assertEqual(received, checksums)
+
     def socket(self, kind):
         return self.own(API.call("CreateSocket", kind)["handle"])
 
@@ -172,6 +190,37 @@ class Sockets(unittest.TestCase):
             if socket.get("waitingOperations", 0) == count:
                 return
         self.fail(f"handle {handle} never had {count} waiting operations")
+
+
+def exchange(handle, data, window=1 << 20):
+    """Sends `data` through a stream and ends that direction; returns the checksum of all that comes."""
+    request = API.message("farsock.v1.StreamRequest")
+    said = queue.SimpleQueue()
+    said.put(request(open={"handle": int(handle), "window": window}))
+    sent, limit, finished, ended, received = 0, 0, False, 0, bytearray()
+    for response in API.stream("Stream", iter(said.get, None)):
+        kind = response.WhichOneof("message")
+        if kind == "opened":
+            limit = response.opened.send_limit
+        elif kind == "credit":
+            limit = response.credit.limit
+        elif kind == "data":
+            received += response.data
+            count = len(received)
+            said.put(request(credit={"received": count, "limit": count + window}))
+        else:
+            assert not getattr(response, kind).HasField("error"), response
+            ended += 1
+        while sent < min(limit, len(data)):
+            end = min(limit, len(data), sent + 100_000)
+            said.put(request(data=data[sent:end]))
+            sent = end
+        if sent == len(data) and not finished:
+            said.put(request(finish={"offset": sent}))
+            finished = True
+        if ended == 2:
+            said.put(None)
+    return hashlib.sha256(received).hexdigest()
 
 
 def files(version, symbol):

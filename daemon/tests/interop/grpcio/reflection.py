@@ -45,6 +45,16 @@ class Api:
         )
         return stub.future(json_format.ParseDict(request or {}, request_class()), timeout=deadline)
 
+    def stream(self, verb, requests, *, service="farsock.v1.StreamService", deadline=60):
+        """Starts a call that streams both ways: `requests` yields messages; the responses are iterated."""
+        method = self.pool.FindServiceByName(service).FindMethodByName(verb)
+        stub = self.channel.stream_stream(
+            f"/{service}/{verb}",
+            request_serializer=message_factory.GetMessageClass(method.input_type).SerializeToString,
+            response_deserializer=message_factory.GetMessageClass(method.output_type).FromString,
+        )
+        return stub(requests, timeout=deadline)
+
     def answer(self, future):
         """The answer to a call, or its grpc.RpcError."""
         return json_format.MessageToDict(future.result(), descriptor_pool=self.pool)

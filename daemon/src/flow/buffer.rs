@@ -1,0 +1,148 @@
+//! Where a stream's bytes are received: buffers that grow with what comes, and are used again.
+
+use std::{io, ops::Range};
+
+use bytes::{Bytes, BytesMut};
+
+use super::ledger::Item;
+use crate::{socket::Socket, sys};
+use std::os::fd::AsFd as _;
+
+/// Room before each chunk, for whoever sends it on to put a header there.
+pub(crate) const HEADROOM: usize = 16;
+/// The smallest buffer, which is not kept while nothing comes.
+const LEAST: usize = 16 << 10;
+/// The largest.
+const MOST: usize = 256 << 10;
+/// How many buffers are kept for later.
+const SPARES: usize = 2;
+/// What is at most this large is copied rather than kept in a buffer that it would keep from being used again.
+const SMALL: usize = 2 << 10;
+/// Up to how many bytes small pieces are put together.
+const TOGETHER: usize = 8 << 10;
+
+impl Item for Bytes {
+    fn cost(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn part(&self, range: Range<u64>) -> Option<Self> {
+        let at = |offset| usize::try_from(offset).ok();
+        let (start, end) = (at(range.start)?, at(range.end)?);
+        (start <= end && end <= self.len()).then(|| self.slice(start..end))
+    }
+
+    fn absorb(&mut self, next: &Self) -> bool {
+        let length = self.len() + next.len();
+        if length > TOGETHER {
+            return false;
+        }
+        let mut both = BytesMut::with_capacity(length);
+        both.extend_from_slice(self);
+        both.extend_from_slice(next);
+        *self = both.freeze();
+        true
+    }
+}
+
+/// `bytes`, in memory of their own if they are small.
+pub(super) fn apart(bytes: Bytes, small: usize) -> Bytes {
+    if bytes.len() <= small {
+        Bytes::copy_from_slice(&bytes)
+    } else {
+        bytes
+    }
+}
+
+/// What was received: the whole that is sent on, and what is kept of it.
+pub(super) struct Chunk {
+    pub(super) whole: Bytes,
+    pub(super) kept: Bytes,
+}
+
+/// The buffers of one stream.
+#[derive(Debug)]
+pub(super) struct Buffers {
+    current: BytesMut,
+    size: usize,
+    spares: Vec<BytesMut>,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self {
+            current: BytesMut::new(),
+            size: LEAST,
+            spares: Vec::new(),
+        }
+    }
+}
+
+impl Buffers {
+    /// Receives at most `room` bytes; none at the end of the stream. `head` writes into the room before the bytes, whose number it is
+    /// told, and returns where what it wrote begins.
+    pub(super) fn receive(
+        &mut self,
+        socket: &Socket,
+        room: u64,
+        head: impl FnOnce(&mut [u8], usize) -> usize,
+    ) -> io::Result<Option<Chunk>> {
+        let most = usize::try_from(room).unwrap_or(MOST).min(self.size);
+        if self.current.capacity() < HEADROOM + most.min(self.size / 2) {
+            self.current = match self.spares.pop() {
+                Some(spare) if spare.capacity() >= HEADROOM + self.size => spare,
+                _ => BytesMut::with_capacity(HEADROOM + self.size),
+            };
+        }
+        self.current.clear();
+        self.current.extend_from_slice(&[0; HEADROOM]);
+        let asked = most.min(self.current.capacity() - HEADROOM);
+        let received = match sys::message::receive_into(socket.as_fd(), &mut self.current, asked) {
+            Ok(0) => {
+                self.current = BytesMut::new();
+                return Ok(None);
+            }
+            Ok(received) => received,
+            Err(error) => {
+                self.current.clear();
+                if self.size == LEAST {
+                    // Nothing comes for now: who waits shall hold little.
+                    self.current = BytesMut::new();
+                }
+                return Err(error);
+            }
+        };
+        let mut whole = self.current.split();
+        if received == self.size {
+            self.size = MOST.min(self.size * 2);
+        } else if received < self.size / 8 && asked == self.size {
+            self.size = LEAST.max(self.size / 2);
+        }
+        let start = head(&mut whole[..HEADROOM], received);
+        let whole = whole.freeze();
+        Ok(Some(Chunk {
+            kept: apart(whole.slice(HEADROOM..), SMALL),
+            whole: whole.slice(start..),
+        }))
+    }
+
+    /// Takes back what was acknowledged, to be used again if nothing else of its buffer is.
+    pub(super) fn give_back(&mut self, acknowledged: Vec<Bytes>) {
+        for bytes in acknowledged {
+            if self.spares.len() == SPARES || bytes.len() <= SMALL {
+                continue;
+            }
+            if let Ok(mut buffer) = bytes.try_into_mut() {
+                buffer.clear();
+                if buffer.try_reclaim(HEADROOM + self.size) {
+                    self.spares.push(buffer);
+                }
+            }
+        }
+    }
+
+    /// Nothing is kept and nothing comes: lets all go.
+    pub(super) fn rest(&mut self) {
+        *self = Self::default();
+    }
+}

@@ -1,0 +1,440 @@
+//! The stream of a socket whose messages have bounds: its messages both ways.
+//!
+//! Tasks: one for a flow whose socket did not take all at once, as for bytes; see [`super::sending`].
+
+mod sending;
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    io,
+    os::fd::AsFd as _,
+    sync::{
+        Arc, Mutex, MutexGuard, Weak,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use farsock_proto::{
+    Violation,
+    message::{ControlMessage, MessageFlags},
+    option::OptionValue,
+    socket::SocketType,
+    v1,
+};
+
+use self::sending::{Sending, queued};
+use super::{
+    Credit, Opened, Opening, RETENTION, any,
+    items::{BATCH, ItemFlow, NextItems, Receiving, Taken, lock},
+    ledger::Item,
+    seat::{Line, Seat},
+};
+use crate::{
+    error::{Call, Error},
+    operation::{self, Context as Caller, OutgoingMessage, ReceivedMessage},
+    socket::{ReceiveRequest, Socket, Waiting},
+    sys::{
+        self,
+        message::{Framing, Received},
+        socket::Events,
+    },
+    table::Handle,
+};
+
+/// What a datagram costs beside its payload, and what an error costs.
+const OVERHEAD: u64 = 64;
+/// How many bytes one receive has room for.
+const RECEIVE: usize = 2 << 20;
+/// Room for the count of dropped datagrams: one control message of an int.
+const DROPS: usize = 24;
+
+/// A socket's stream of datagrams. Locks are taken in the order of the fields.
+#[derive(Debug)]
+pub(crate) struct DatagramFlow {
+    handle: Handle,
+    socket: Weak<Socket>,
+    seat: Seat,
+    receiving: Mutex<Receiving<ReceivedMessage>>,
+    sending: Mutex<Sending>,
+    /// Whether the socket had SO_RXQ_OVFL on before: then its user sees it as well.
+    counts_drops: bool,
+    /// How many datagrams the kernel has dropped, as far as it has told.
+    drops: AtomicU32,
+}
+
+/// What of each datagram is received.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// 1-65,536 bytes.
+    pub(crate) length: usize,
+    /// At most 16,384 bytes.
+    pub(crate) control_length: usize,
+}
+
+impl DatagramFlow {
+    /// The flow of `socket`, opened.
+    pub(crate) fn open(
+        socket: &Arc<Socket>,
+        opening: Opening,
+    ) -> Result<(Arc<Self>, Arc<Line>, Opened), Error> {
+        if socket.framing() != Framing::Message {
+            let violation = Violation::new("handle", "carries a stream of bytes: open Stream");
+            return Err(violation.into());
+        }
+        let flow = socket.flow.get_or_make(
+            |any| match any {
+                any::Flow::Datagrams(flow) => Some(flow),
+                _ => None,
+            },
+            || {
+                let flow = Arc::new(Self {
+                    handle: socket.handle(),
+                    socket: Arc::downgrade(socket),
+                    seat: Seat::default(),
+                    receiving: Mutex::new(Receiving::new(RETENTION, OVERHEAD)),
+                    sending: Mutex::default(),
+                    counts_drops: count_drops(socket),
+                    drops: AtomicU32::new(0),
+                });
+                (Arc::clone(&flow), any::Flow::Datagrams(flow))
+            },
+        );
+        let flow = flow.ok_or(Error::StreamInUse(socket.handle()))?;
+        let (line, opened) = flow
+            .seat
+            .take(socket, opening.stream_id, |line| flow.resume(line, opening))?;
+        Ok((flow, line, opened))
+    }
+
+    /// Whether nobody has the stream and nothing is left of it.
+    pub(super) fn is_free(&self) -> bool {
+        self.seat.is_free()
+    }
+
+    fn resume(&self, line: &Arc<Line>, opening: Opening) -> Result<Opened, Error> {
+        let receive_offset = self
+            .receiving()
+            .open(line, opening)
+            .map_err(|unknown| self.unknown(unknown.0))?;
+        let mut sending = self.sending();
+        sending.line = Some(Arc::clone(line));
+        sending.say = false;
+        sending.failures.again();
+        if !sending.failures.is_empty() {
+            line.tell();
+        }
+        let credit = sending.intake.tell();
+        Ok(Opened {
+            send_offset: credit.received,
+            send_limit: credit.limit,
+            receive_offset,
+        })
+    }
+
+    /// The client has sent `messages`: the socket takes what it can, and the rest is queued.
+    pub(crate) fn arrive(
+        self: &Arc<Self>,
+        caller: &Caller,
+        line: &Arc<Line>,
+        messages: Vec<OutgoingMessage>,
+    ) -> Result<(), Error> {
+        let messages = messages
+            .into_iter()
+            .enumerate()
+            .map(|(at, message)| {
+                queued(message)
+                    .map_err(|violation| violation.within(&format!("send.messages[{at}]")))
+            })
+            .collect::<Result<VecDeque<_>, Violation>>()?;
+        let mut sending = self.sending();
+        if !sending.is_held(line) {
+            return Err(Error::StreamTaken(self.handle));
+        }
+        let cost = messages.iter().map(Item::cost).sum();
+        sending
+            .intake
+            .arrive(cost)
+            .map_err(|exceeded| Error::CreditExceeded {
+                handle: self.handle,
+                end: exceeded.end,
+                limit: exceeded.limit,
+            })?;
+        for message in messages {
+            sending.intake.queue_as_is(message);
+        }
+        self.go_on(caller, &mut sending);
+        Ok(())
+    }
+
+    /// The client says what it has received, grants, and says which failures it has heard.
+    pub(crate) fn credit(
+        self: &Arc<Self>,
+        caller: &Caller,
+        line: &Arc<Line>,
+        (received, limit): (u64, u64),
+        failures_heard: u64,
+    ) -> Result<(), Error> {
+        {
+            let mut receiving = self.receiving();
+            if !receiving.is_held(line) {
+                return Err(Error::StreamTaken(self.handle));
+            }
+            receiving
+                .credit(line, received, limit)
+                .map_err(|unknown| self.unknown(unknown.0))?;
+        }
+        let mut sending = self.sending();
+        sending.failures.heard(failures_heard);
+        self.go_on(caller, &mut sending);
+        Ok(())
+    }
+
+    /// The client has sent nothing for a while: it shall hear what became of what it sent.
+    pub(crate) fn rest(&self, line: &Arc<Line>) {
+        let mut sending = self.sending();
+        if sending.is_held(line) && sending.intake.is_untold() {
+            sending.say = true;
+            line.tell();
+        }
+    }
+
+    /// Whether the client has not heard all yet.
+    pub(crate) fn is_untold(&self) -> bool {
+        self.sending().intake.is_untold()
+    }
+
+    /// How many datagrams the kernel has dropped, as far as it has told.
+    pub(crate) fn drops(&self) -> u32 {
+        self.drops.load(Ordering::Relaxed)
+    }
+
+    /// What is to be said to the client next.
+    pub(crate) fn poll_next(
+        &self,
+        caller: &Caller,
+        shape: Shape,
+        line: &Arc<Line>,
+        waiting: &mut Waiting,
+        cx: &mut Context<'_>,
+    ) -> Poll<NextItems<ReceivedMessage>> {
+        self.poll_items(line, waiting, cx, |socket, room, ready| {
+            self.receive(caller, shape, socket, room, ready)
+        })
+    }
+
+    /// The one who has `line` leaves; what is not yet acknowledged stays.
+    pub(crate) fn leave(&self, line: &Arc<Line>) {
+        self.receiving().leave(line);
+        {
+            let mut sending = self.sending();
+            if sending.is_held(line) {
+                sending.line = None;
+            }
+        }
+        let socket = self.socket.upgrade();
+        self.seat.leave(line, socket.as_deref(), || self.is_empty());
+    }
+
+    fn is_empty(&self) -> bool {
+        self.receiving().is_empty() && self.sending().intake.queued().is_empty()
+    }
+
+    /// Receives what is there and there is room for.
+    fn receive(
+        &self,
+        caller: &Caller,
+        shape: Shape,
+        socket: &Arc<Socket>,
+        room: u64,
+        ready: Events,
+    ) -> Taken<ReceivedMessage> {
+        let each = shape.length as u64 + OVERHEAD;
+        let fitting = usize::try_from(room / each).unwrap_or(BATCH);
+        let count = fitting.min(RECEIVE / shape.length).min(BATCH);
+        if count == 0 {
+            return Taken::NoRoom;
+        }
+        let request = ReceiveRequest {
+            length: shape.length,
+            flags: MessageFlags::NONE,
+            address: true,
+        };
+        let received = socket.take_deferred().and_then(|()| {
+            sys::message::receive_messages(
+                socket.as_fd(),
+                count,
+                shape.length,
+                shape.control_length + if self.counts_drops { 0 } else { DROPS },
+                request.flags,
+                Framing::Message,
+            )
+        });
+        let mut received = match received {
+            Ok(received) => received,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return match ready.contains(Events::RDHUP) {
+                    // Its reading side was shut down.
+                    true => Taken::Last(Vec::new()),
+                    false => Taken::Nothing,
+                };
+            }
+            Err(error) => {
+                return Taken::Failed(Call::on("recvmmsg", self.handle).failed(error));
+            }
+        };
+        let over = cut_at_end(socket, &mut received);
+        socket.count_received(&received);
+        let items = received
+            .into_iter()
+            .map(|mut message| {
+                self.take_drops(shape, &mut message);
+                let cost = message.data.len() as u64 + OVERHEAD;
+                let message = operation::ReceivedMessage::new(caller, socket, request, message);
+                (cost, message)
+            })
+            .collect();
+        match over {
+            true => Taken::Last(items),
+            false => Taken::Items(items),
+        }
+    }
+
+    /// Takes the count of dropped datagrams out of a message, unless the socket's user has asked for it too.
+    fn take_drops(&self, shape: Shape, message: &mut Received) {
+        message.control.retain(|control| match control {
+            ControlMessage::ReceiveQueueOverflow(count) => {
+                self.drops.store(*count, Ordering::Relaxed);
+                self.counts_drops
+            }
+            _ => true,
+        });
+        if shape.control_length == 0 && !message.control.is_empty() {
+            // There was room for the count alone.
+            message.control.clear();
+            message.flags |= MessageFlags::CTRUNC;
+        }
+    }
+
+    /// Sends what is queued, and sees to it that the rest follows.
+    fn go_on(self: &Arc<Self>, caller: &Caller, sending: &mut Sending) {
+        if sending.pumping || sending.intake.queued().is_empty() {
+            return;
+        }
+        let Some(socket) = self.socket.upgrade() else {
+            return;
+        };
+        if sending.write(caller, &socket) {
+            sending.pumping = true;
+            self.pump(caller.clone(), socket.waiter());
+        }
+    }
+
+    /// Sends what is queued whenever the socket takes more, until nothing is.
+    fn pump(self: &Arc<Self>, caller: Caller, mut waiting: Waiting) {
+        let flow = Arc::clone(self);
+        tokio::spawn(async move {
+            while poll_fn(|cx| waiting.poll(Some(Events::OUT), cx))
+                .await
+                .is_ok()
+            {
+                let Some(socket) = flow.socket.upgrade() else {
+                    return;
+                };
+                let mut sending = flow.sending();
+                let before = sending.intake.taken();
+                let more = sending.write(&caller, &socket);
+                if sending.intake.taken() > before {
+                    waiting.was_of_use();
+                }
+                if !more {
+                    sending.pumping = false;
+                    drop(sending);
+                    flow.seat.settle(Some(&socket), || flow.is_empty());
+                    return;
+                }
+            }
+        });
+    }
+
+    fn unknown(&self, offset: u64) -> Error {
+        let handle = self.handle;
+        Error::OffsetUnknown { handle, offset }
+    }
+
+    fn sending(&self) -> MutexGuard<'_, Sending> {
+        lock(&self.sending)
+    }
+}
+
+impl ItemFlow for DatagramFlow {
+    type Item = ReceivedMessage;
+
+    fn handle(&self) -> Handle {
+        self.handle
+    }
+
+    fn socket(&self) -> &Weak<Socket> {
+        &self.socket
+    }
+
+    fn receiving(&self) -> MutexGuard<'_, Receiving<ReceivedMessage>> {
+        lock(&self.receiving)
+    }
+
+    fn news(&self, line: &Arc<Line>) -> Option<NextItems<ReceivedMessage>> {
+        let mut sending = self.sending();
+        if !sending.is_held(line) {
+            return None;
+        }
+        if let Some((end, error)) = sending.failures.next() {
+            // There may be more.
+            line.tell();
+            return Some(NextItems::SendFailed(end, error));
+        }
+        std::mem::take(&mut sending.say).then(|| NextItems::Credit(sending.intake.tell()))
+    }
+
+    fn last_credit(&self, line: &Arc<Line>) -> Option<Credit> {
+        let mut sending = self.sending();
+        (sending.is_held(line) && sending.intake.is_untold()).then(|| sending.intake.tell())
+    }
+}
+
+impl DatagramFlow {
+    /// What the client has not heard yet of what it sent.
+    pub(crate) fn last_words(&self, line: &Arc<Line>) -> Option<Credit> {
+        self.last_credit(line)
+    }
+}
+
+/// Switches SO_RXQ_OVFL on; whether it was on before. A socket without it has nothing to count.
+fn count_drops(socket: &Socket) -> bool {
+    let Some(row) = sys::option::find(v1::SocketOption::SoRxqOvfl) else {
+        return false;
+    };
+    let on = OptionValue::Flag(true);
+    if matches!(sys::option::get(socket.as_fd(), row, None), Ok(value) if value == on) {
+        return true;
+    }
+    // Where it fails, no count comes.
+    let _ = sys::option::set(socket.as_fd(), row, &on);
+    false
+}
+
+/// At the end of a connection the kernel returns empty messages for ever: keeps one, and says whether this is the end.
+fn cut_at_end(socket: &Socket, received: &mut Vec<Received>) -> bool {
+    let seqpacket = socket.kind().socket_type() == SocketType::Seqpacket;
+    if !seqpacket || received.last().is_none_or(|last| last.full_length > 0) {
+        return false;
+    }
+    let asked = [(socket.as_fd(), Events::RDHUP)];
+    let hung_up = Events::RDHUP | Events::HUP;
+    if !sys::socket::poll(&asked).is_ok_and(|ready| ready[0].intersects(hung_up)) {
+        return false;
+    }
+    let full = received.iter().rposition(|message| message.full_length > 0);
+    received.truncate(full.map_or(0, |at| at + 1) + 1);
+    true
+}

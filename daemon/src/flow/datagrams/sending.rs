@@ -1,0 +1,181 @@
+//! The direction of datagrams in which the client sends: they go to the socket at once, or are queued.
+//!
+//! Tasks: the pump, spawned by [`super`], as for bytes; see [`sending`](crate::flow::sending).
+
+use std::{collections::VecDeque, io, ops::Range, os::fd::AsFd as _, sync::Arc};
+
+use farsock_proto::{
+    Violation,
+    message::{ControlMessage, MessageFlags},
+};
+
+use super::OVERHEAD;
+use crate::{
+    error::{Call, Error},
+    flow::{
+        WINDOW,
+        items::{BATCH, Failures},
+        ledger::{Intake, Item},
+        seat::{Line, holds},
+    },
+    operation::{self, Context as Caller, OutgoingMessage},
+    socket::Socket,
+    sys::{self, message::Outgoing},
+};
+
+/// The state of the direction.
+#[derive(Debug)]
+pub(super) struct Sending {
+    pub(super) line: Option<Arc<Line>>,
+    pub(super) intake: Intake<Queued>,
+    pub(super) failures: Failures,
+    /// Whether the client shall hear what was taken.
+    pub(super) say: bool,
+    pub(super) pumping: bool,
+}
+
+/// A datagram that the socket has not taken.
+#[derive(Clone)]
+pub(super) struct Queued {
+    cost: u64,
+    message: Arc<Message>,
+}
+
+enum Message {
+    /// In the kernel's form.
+    Ready(Outgoing<'static>),
+    /// With sockets that travel with it: they are looked up when it is sent, so that nothing here keeps them open.
+    WithRights(OutgoingMessage),
+}
+
+impl std::fmt::Debug for Queued {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queued")
+            .field("cost", &self.cost)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Item for Queued {
+    fn cost(&self) -> u64 {
+        self.cost
+    }
+
+    fn part(&self, range: Range<u64>) -> Option<Self> {
+        (range == (0..self.cost)).then(|| self.clone())
+    }
+}
+
+impl Default for Sending {
+    fn default() -> Self {
+        Self {
+            line: None,
+            intake: Intake::new(WINDOW),
+            failures: Failures::default(),
+            say: false,
+            pumping: false,
+        }
+    }
+}
+
+impl Sending {
+    pub(super) fn is_held(&self, line: &Arc<Line>) -> bool {
+        holds(self.line.as_ref(), line)
+    }
+
+    /// Sends what the socket takes of the queue; whether it is to be tried again when it takes more.
+    pub(super) fn write(&mut self, caller: &Caller, socket: &Socket) -> bool {
+        let mut waits = false;
+        while !self.failures.is_full()
+            && let Some(first) = self.intake.queued().front()
+        {
+            let sent = match &*first.message {
+                Message::WithRights(message) => send_with_rights(caller, socket, message),
+                Message::Ready(_) => send_ready(socket, self.intake.queued()),
+            };
+            match sent {
+                Ok(lengths) => {
+                    socket.count_sent(lengths.len(), lengths.iter().sum());
+                    for _ in lengths {
+                        self.took_first();
+                    }
+                }
+                Err(Error::Kernel { source, .. }) if source.kind() == io::ErrorKind::WouldBlock => {
+                    waits = true;
+                    break;
+                }
+                Err(error) => {
+                    self.took_first();
+                    self.failures.push(self.intake.taken(), error);
+                }
+            }
+        }
+        if let Some(line) = &self.line {
+            if self.failures.is_untold() {
+                line.tell();
+            }
+            if !self.say && self.intake.is_due() {
+                self.say = true;
+                line.tell();
+            }
+        }
+        waits
+    }
+
+    fn took_first(&mut self) {
+        if let Some(cost) = self.intake.queued().front().map(Item::cost) {
+            self.intake.took_queued(cost);
+        }
+    }
+}
+
+/// Sends the first of the queue, as many as go at once.
+fn send_ready(socket: &Socket, queue: &VecDeque<Queued>) -> Result<Vec<usize>, Error> {
+    let batch: Vec<Outgoing<'_>> = queue
+        .iter()
+        .take(BATCH)
+        .map_while(|queued| match &*queued.message {
+            Message::Ready(message) => Some(message.clone()),
+            Message::WithRights(_) => None,
+        })
+        .collect();
+    let flags = MessageFlags::NONE;
+    socket
+        .take_deferred()
+        .and_then(|()| sys::message::send_messages(socket.as_fd(), &batch, flags))
+        .map_err(|error| Call::on("sendmmsg", socket.handle()).failed(error))
+}
+
+/// Sends one with the sockets that travel with it.
+fn send_with_rights(
+    caller: &Caller,
+    socket: &Socket,
+    message: &OutgoingMessage,
+) -> Result<Vec<usize>, Error> {
+    let sockets = operation::travellers(caller, &message.control)?;
+    let message = operation::prepare(message.clone(), &sockets)?;
+    let flags = MessageFlags::NONE;
+    socket
+        .take_deferred()
+        .and_then(|()| sys::message::send_messages(socket.as_fd(), &[message], flags))
+        .map_err(|error| Call::on("sendmmsg", socket.handle()).failed(error))
+}
+
+/// A datagram of the client's, checked.
+pub(super) fn queued(message: OutgoingMessage) -> Result<Queued, Violation> {
+    let cost = message.data.len() as u64 + OVERHEAD;
+    let rights = |control: &ControlMessage| matches!(control, ControlMessage::Rights(_));
+    let message = if message.control.iter().any(rights) {
+        Message::WithRights(message)
+    } else {
+        match operation::prepare(message, &[]) {
+            Ok(ready) => Message::Ready(ready),
+            Err(Error::Invalid(violation)) => return Err(violation),
+            Err(other) => return Err(Violation::new("control", other.to_string())),
+        }
+    };
+    Ok(Queued {
+        cost,
+        message: Arc::new(message),
+    })
+}

@@ -1,0 +1,348 @@
+//! What is received one by one, and kept whole until it is acknowledged: datagrams and connections.
+
+use std::{
+    collections::VecDeque,
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context, Poll, ready},
+};
+
+use super::{
+    Credit, Opening,
+    ledger::{Delivery, Item, OffsetUnknown},
+    seat::{Line, holds},
+};
+use crate::{
+    error::{Call, Error},
+    socket::{Ended, Fault, Socket, WaitError, Waiting},
+    sys::socket::Events,
+    table::Handle,
+};
+
+/// What arrives; RDHUP so that an end is heard.
+const ARRIVAL: Events = Events::IN.and(Events::RDHUP);
+/// How many items are said at once.
+pub(super) const BATCH: usize = 64;
+
+/// One item, or the error that came instead.
+#[derive(Debug)]
+pub(crate) enum Arrived<T> {
+    Item(T),
+    /// Receiving goes on when it is acknowledged.
+    Failed(Error),
+}
+
+/// An item as the ledger keeps it.
+#[derive(Debug)]
+pub(super) struct Kept<T> {
+    cost: u64,
+    arrived: Arc<Arrived<T>>,
+}
+
+impl<T> Clone for Kept<T> {
+    fn clone(&self) -> Self {
+        Self {
+            cost: self.cost,
+            arrived: Arc::clone(&self.arrived),
+        }
+    }
+}
+
+impl<T> Item for Kept<T> {
+    fn cost(&self) -> u64 {
+        self.cost
+    }
+
+    fn part(&self, range: Range<u64>) -> Option<Self> {
+        (range == (0..self.cost)).then(|| self.clone())
+    }
+}
+
+/// What is to be said to the client next.
+#[derive(Debug)]
+pub(crate) enum NextItems<T> {
+    /// Items, of which at most the last is an error.
+    Items(Vec<Arc<Arrived<T>>>),
+    Credit(Credit),
+    /// What was sent up to this offset could not be.
+    SendFailed(u64, Arc<Error>),
+    /// The stream has ended.
+    Over(Error),
+}
+
+/// What a look at the socket has brought.
+pub(super) enum Taken<T> {
+    /// Items, each with its cost.
+    Items(Vec<(u64, T)>),
+    /// There is no room for what might be there.
+    NoRoom,
+    /// There is nothing.
+    Nothing,
+    /// The kernel's answer, or a limit of the daemon's.
+    Failed(Error),
+    /// There will be nothing any more, after these.
+    Last(Vec<(u64, T)>),
+}
+
+/// The direction in which the daemon sends items.
+#[derive(Debug)]
+pub(super) struct Receiving<T> {
+    line: Option<Arc<Line>>,
+    delivery: Delivery<Kept<T>>,
+    /// What an error costs.
+    error_cost: u64,
+    /// The end of an error that is not acknowledged.
+    paused: Option<u64>,
+    /// Whether nothing will come any more.
+    last: bool,
+    /// Whether the one who sends to the client waits for credit.
+    blocked: bool,
+}
+
+impl<T> Receiving<T> {
+    /// A direction that keeps items of at most `most`.
+    pub(super) fn new(most: u64, error_cost: u64) -> Self {
+        Self {
+            line: None,
+            delivery: Delivery::new(most),
+            error_cost,
+            paused: None,
+            last: false,
+            blocked: false,
+        }
+    }
+
+    /// An opening takes it over; returns where it goes on.
+    pub(super) fn open(
+        &mut self,
+        line: &Arc<Line>,
+        opening: Opening,
+    ) -> Result<u64, OffsetUnknown> {
+        let offset = self.delivery.open(opening.received, opening.window)?;
+        self.line = Some(Arc::clone(line));
+        self.last = false;
+        Ok(offset)
+    }
+
+    /// Whether this opening has it.
+    pub(super) fn is_held(&self, line: &Arc<Line>) -> bool {
+        holds(self.line.as_ref(), line)
+    }
+
+    /// The client says what it has received, and grants.
+    pub(super) fn credit(
+        &mut self,
+        line: &Line,
+        received: u64,
+        limit: u64,
+    ) -> Result<(), OffsetUnknown> {
+        drop(self.delivery.credit(received, limit)?);
+        if std::mem::take(&mut self.blocked) {
+            line.wake();
+        }
+        Ok(())
+    }
+
+    /// The opening ends.
+    pub(super) fn leave(&mut self, line: &Arc<Line>) {
+        if self.is_held(line) {
+            self.line = None;
+        }
+    }
+
+    /// Whether nothing waits for acknowledgement.
+    pub(super) fn is_empty(&self) -> bool {
+        self.delivery.is_empty()
+    }
+
+    /// What is to be said next; none if it is to be waited for: for the socket, unless it `waits_for_client`.
+    fn next(&mut self, mut take: impl FnMut(u64) -> Taken<T>) -> Option<Vec<Arc<Arrived<T>>>> {
+        loop {
+            let mut said = Vec::new();
+            while said.len() < BATCH
+                && let Some(kept) = self.delivery.next()
+            {
+                let failed = matches!(*kept.arrived, Arrived::Failed(_));
+                said.push(kept.arrived);
+                if failed {
+                    break;
+                }
+            }
+            if !said.is_empty() {
+                return Some(said);
+            }
+            if self
+                .paused
+                .is_some_and(|end| self.delivery.acknowledged() >= end)
+            {
+                self.paused = None;
+            }
+            let room = self.delivery.room();
+            self.blocked =
+                !self.delivery.is_sent() || self.paused.is_some() || room < self.error_cost;
+            if self.blocked || self.last {
+                return None;
+            }
+            match take(room) {
+                Taken::Items(items) => self.push(items),
+                Taken::Last(items) => {
+                    self.last = true;
+                    self.push(items);
+                }
+                Taken::Failed(error) => {
+                    self.push_one(self.error_cost, Arrived::Failed(error));
+                    self.paused = Some(self.delivery.end());
+                }
+                Taken::NoRoom => {
+                    self.blocked = true;
+                    return None;
+                }
+                Taken::Nothing => return None,
+            }
+        }
+    }
+
+    fn push(&mut self, items: Vec<(u64, T)>) {
+        for (cost, item) in items {
+            self.push_one(cost, Arrived::Item(item));
+        }
+    }
+
+    fn push_one(&mut self, cost: u64, arrived: Arrived<T>) {
+        let arrived = Arc::new(arrived);
+        self.delivery.push(Kept { cost, arrived });
+    }
+}
+
+/// A flow that receives items.
+pub(super) trait ItemFlow {
+    type Item;
+
+    fn handle(&self) -> Handle;
+    fn socket(&self) -> &Weak<Socket>;
+    fn receiving(&self) -> MutexGuard<'_, Receiving<Self::Item>>;
+    /// What else there is to say.
+    fn news(&self, line: &Arc<Line>) -> Option<NextItems<Self::Item>>;
+    /// What is to be said before the end.
+    fn last_credit(&self, line: &Arc<Line>) -> Option<Credit>;
+
+    /// What is to be said to the client next. `take` looks at the socket: it is told the room there is, and the events that ended the
+    /// wait before.
+    fn poll_items(
+        &self,
+        line: &Arc<Line>,
+        waiting: &mut Waiting,
+        cx: &mut Context<'_>,
+        mut take: impl FnMut(&Arc<Socket>, u64, Events) -> Taken<Self::Item>,
+    ) -> Poll<NextItems<Self::Item>> {
+        line.listen(cx.waker());
+        let mut events = Events::EMPTY;
+        loop {
+            if line.is_taken() {
+                return Poll::Ready(NextItems::Over(Error::StreamTaken(self.handle())));
+            }
+            if let Some(ended) = waiting.ended() {
+                return Poll::Ready(match self.last_credit(line) {
+                    Some(credit) => NextItems::Credit(credit),
+                    None => NextItems::Over(over(self.handle(), ended)),
+                });
+            }
+            if line.take_news()
+                && let Some(next) = self.news(line)
+            {
+                return Poll::Ready(next);
+            }
+            let wanted = {
+                let Some(socket) = self.socket().upgrade() else {
+                    return Poll::Ready(NextItems::Over(over(self.handle(), Ended::Closed)));
+                };
+                let mut receiving = self.receiving();
+                if !receiving.is_held(line) {
+                    // Taken over just now: whoever did wakes this one.
+                    drop(receiving);
+                    ready!(waiting.poll(None, cx)).ok();
+                    continue;
+                }
+                match receiving.next(|room| take(&socket, room, events)) {
+                    Some(items) => {
+                        waiting.was_of_use();
+                        return Poll::Ready(NextItems::Items(items));
+                    }
+                    None if receiving.blocked || receiving.last => None,
+                    None => Some(ARRIVAL),
+                }
+            };
+            match waiting.poll(wanted, cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(WaitError::Kernel(error))) => {
+                    let call = Call::on("epoll_ctl", self.handle());
+                    return Poll::Ready(NextItems::Over(call.failed(error)));
+                }
+                Poll::Ready(Err(WaitError::Ended(_))) => {}
+                Poll::Ready(Ok(reported)) => events = reported,
+            }
+        }
+    }
+}
+
+/// How a stream of that handle ends with its socket.
+pub(super) fn over(handle: Handle, ended: Ended) -> Error {
+    Fault::Ended(ended).on(Call::on("stream", handle))
+}
+
+/// Locks a half of a flow.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No code under these locks panics between two changes that belong together.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Failures that the client has not heard, each with the offset at which what failed ends.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    kept: VecDeque<(u64, Arc<Error>)>,
+    told: usize,
+}
+
+impl Failures {
+    /// How many are kept.
+    const MOST: usize = 1024;
+
+    pub(super) fn push(&mut self, end: u64, error: Error) {
+        self.kept.push_back((end, Arc::new(error)));
+    }
+
+    /// Whether no more may be added.
+    pub(super) fn is_full(&self) -> bool {
+        self.kept.len() >= Self::MOST
+    }
+
+    /// The next that is to be told.
+    pub(super) fn next(&mut self) -> Option<(u64, Arc<Error>)> {
+        let (end, error) = self.kept.get(self.told)?;
+        self.told += 1;
+        Some((*end, Arc::clone(error)))
+    }
+
+    /// Those up to `offset` were heard, as far as they were told.
+    pub(super) fn heard(&mut self, offset: u64) {
+        while self.told > 0 && self.kept.front().is_some_and(|(end, _)| *end <= offset) {
+            self.kept.pop_front();
+            self.told -= 1;
+        }
+    }
+
+    /// Whether some were not told.
+    pub(super) fn is_untold(&self) -> bool {
+        self.told < self.kept.len()
+    }
+
+    /// All are told again.
+    pub(super) fn again(&mut self) {
+        self.told = 0;
+    }
+
+    /// Whether all were heard.
+    pub(super) fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+}

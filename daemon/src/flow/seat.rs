@@ -1,0 +1,144 @@
+//! Who has a socket's stream: at most one connection at a time.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use futures_util::task::AtomicWaker;
+
+use crate::{error::Error, socket::Socket};
+
+/// One opening of a stream: who holds it may act on the stream until another opening has taken it over.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    /// Whoever sends to the client.
+    waker: AtomicWaker,
+    taken: AtomicBool,
+    news: AtomicBool,
+}
+
+impl Line {
+    /// The one who sends to the client is woken from here on through `waker`.
+    pub(super) fn listen(&self, waker: &std::task::Waker) {
+        self.waker.register(waker);
+    }
+
+    /// Wakes the one who sends to the client.
+    pub(crate) fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// There is something to tell the client.
+    pub(super) fn tell(&self) {
+        self.news.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Whether there was; from here on it is looked for.
+    pub(super) fn take_news(&self) -> bool {
+        self.news.load(Ordering::Relaxed) && self.news.swap(false, Ordering::Acquire)
+    }
+
+    /// Whether another opening has taken the stream over.
+    pub(super) fn is_taken(&self) -> bool {
+        self.taken.load(Ordering::Acquire)
+    }
+}
+
+/// Whether `line` is the one that has the stream.
+pub(super) fn holds(holder: Option<&Arc<Line>>, line: &Arc<Line>) -> bool {
+    holder.is_some_and(|holder| Arc::ptr_eq(holder, line))
+}
+
+/// The place that one opening at a time has.
+#[derive(Debug, Default)]
+pub(super) struct Seat {
+    state: Mutex<State>,
+}
+
+/// Invariant: while somebody has the stream, or it holds something, the socket is kept from calls.
+#[derive(Debug, Default)]
+struct State {
+    holder: Option<(u64, Arc<Line>)>,
+    streaming: bool,
+}
+
+impl Seat {
+    /// Opens the stream under `stream_id`, if `resume` says that it can be; under the id of the one who has it, it takes over.
+    pub(super) fn take<T>(
+        &self,
+        socket: &Socket,
+        stream_id: u64,
+        resume: impl FnOnce(&Arc<Line>) -> Result<T, Error>,
+    ) -> Result<(Arc<Line>, T), Error> {
+        let mut state = self.lock();
+        if let Some((holder, _)) = &state.holder
+            && (stream_id == 0 || *holder != stream_id)
+        {
+            return Err(Error::StreamInUse(socket.handle()));
+        }
+        let fresh = !state.streaming;
+        if fresh {
+            socket.begin_streaming()?;
+        }
+        let line = Arc::default();
+        match resume(&line) {
+            Ok(resumed) => {
+                state.streaming = true;
+                let before = state.holder.replace((stream_id, Arc::clone(&line)));
+                drop(state);
+                if let Some((_, before)) = before {
+                    before.taken.store(true, Ordering::Release);
+                    before.wake();
+                }
+                Ok((line, resumed))
+            }
+            Err(error) => {
+                if fresh {
+                    socket.end_streaming();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The one who has `line` leaves. Calls may use the socket again if nothing is left, as `empty` says.
+    pub(super) fn leave(
+        &self,
+        line: &Arc<Line>,
+        socket: Option<&Socket>,
+        empty: impl FnOnce() -> bool,
+    ) {
+        let mut state = self.lock();
+        if holds(state.holder.as_ref().map(|(_, line)| line), line) {
+            state.holder = None;
+        }
+        state.settle(socket, empty);
+    }
+
+    /// Something was taken: looks whether anything is left.
+    pub(super) fn settle(&self, socket: Option<&Socket>, empty: impl FnOnce() -> bool) {
+        self.lock().settle(socket, empty);
+    }
+
+    /// Whether nobody has the stream and it holds nothing.
+    pub(super) fn is_free(&self) -> bool {
+        !self.lock().streaming
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn settle(&mut self, socket: Option<&Socket>, empty: impl FnOnce() -> bool) {
+        if self.streaming && self.holder.is_none() && empty() {
+            self.streaming = false;
+            if let Some(socket) = socket {
+                socket.end_streaming();
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Waiting on a socket again and again without holding the socket itself: for streams, which must not keep it from being closed.
+
+use std::{
+    fmt,
+    future::Future as _,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use tokio::time::Sleep;
+
+use super::{
+    LONGEST_REST,
+    reactor::{Ended, Reactor, Source, WaitError},
+};
+use crate::sys::socket::Events;
+
+/// How many wakes in vain are believed; see `Socket::pause`.
+const BELIEVED: u32 = 3;
+
+/// One who waits on a socket.
+pub(crate) struct Waiting {
+    reactor: Arc<Reactor>,
+    source: Arc<Source>,
+    events: Option<Events>,
+    ticket: Option<u64>,
+    /// Wakes since the last that was of use.
+    wakes: u32,
+    rest: Option<Pin<Box<Sleep>>>,
+}
+
+impl Waiting {
+    pub(super) fn new(reactor: Arc<Reactor>, source: Arc<Source>) -> Self {
+        Self {
+            reactor,
+            source,
+            events: None,
+            ticket: None,
+            wakes: 0,
+            rest: None,
+        }
+    }
+
+    /// Waits until the socket reports one of `events`, ERR or HUP, or without `events` until waiting is over for good. Asked for other
+    /// events than before, it begins anew. After a few wakes without [`Waiting::was_of_use`] it lets time pass as well: an unread
+    /// error queue, for one, is reported for ever.
+    pub(crate) fn poll(
+        &mut self,
+        events: Option<Events>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Events, WaitError>> {
+        if let Some(rest) = &mut self.rest {
+            if let Some(ended) = self.source.ended() {
+                return Poll::Ready(Err(WaitError::Ended(ended)));
+            }
+            ready!(rest.as_mut().poll(cx));
+            self.rest = None;
+        }
+        if self.events != events {
+            self.source.leave(&mut self.ticket);
+            self.events = events;
+        }
+        let polled = ready!(
+            self.reactor
+                .poll_wait(&self.source, events, &mut self.ticket, cx)
+        );
+        self.source.leave(&mut self.ticket);
+        self.wakes += 1;
+        if self.wakes > BELIEVED && polled.is_ok() {
+            self.rest = Some(Box::pin(tokio::time::sleep(LONGEST_REST)));
+        }
+        Poll::Ready(polled)
+    }
+
+    /// The last wake was not in vain.
+    pub(crate) fn was_of_use(&mut self) {
+        self.wakes = 0;
+        self.rest = None;
+    }
+
+    /// Whether waiting is over for good.
+    pub(crate) fn ended(&self) -> Option<Ended> {
+        self.source.ended()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.source.leave(&mut self.ticket);
+    }
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting")
+            .field("events", &self.events)
+            .finish_non_exhaustive()
+    }
+}

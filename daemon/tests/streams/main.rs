@@ -1,0 +1,10 @@
+//! Bulk data through a real daemon, as any gRPC client sees it.
+
+mod accept_many;
+mod bad_input;
+mod bounds;
+mod bytes;
+mod datagrams;
+mod exclusive;
+mod resume;
+mod support;
