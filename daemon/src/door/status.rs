@@ -27,8 +27,8 @@ pub(crate) fn status(error: &Error) -> Status {
         Error::HandleClosed(_) | Error::DependencyFailed(_) | Error::SessionExpired => {
             Code::Aborted
         }
-        Error::TimedOut(_) => Code::DeadlineExceeded,
-        Error::Cancelled(_) => Code::Cancelled,
+        Error::TimedOut(_) | Error::TimedOutMidway(_) => Code::DeadlineExceeded,
+        Error::Cancelled(_) | Error::CancelledMidway(_) => Code::Cancelled,
         Error::HandleOutOfBlock(_) => Code::InvalidArgument,
         Error::HandleInUse(_) => Code::AlreadyExists,
         Error::QuotaExceeded { .. } => Code::ResourceExhausted,

@@ -54,7 +54,20 @@ impl Reactor {
             reactor: self,
             source,
             events: Some(events),
+            counted: true,
             ticket: None,
+        }
+    }
+
+    /// The same, not counted by [`Source::waiters`].
+    pub(crate) fn wait_uncounted<'a>(
+        &'a self,
+        source: &'a Arc<Source>,
+        events: Events,
+    ) -> Wait<'a> {
+        Wait {
+            counted: false,
+            ..self.wait(source, events)
         }
     }
 
@@ -64,6 +77,7 @@ impl Reactor {
             reactor: self,
             source,
             events: None,
+            counted: true,
             ticket: None,
         };
         match wait.await {
@@ -130,6 +144,8 @@ struct Waiter {
     /// None: waits for the end of the socket alone.
     events: Option<Events>,
     fired: Option<Events>,
+    /// Whether it stands for an operation; one that waits for several things at once is one all the same.
+    counted: bool,
     waker: Waker,
 }
 
@@ -165,7 +181,8 @@ impl Source {
 
     /// How many operations wait here.
     pub(crate) fn waiters(&self) -> usize {
-        self.lock().waiters.len()
+        let state = self.lock();
+        state.waiters.iter().filter(|waiter| waiter.counted).count()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -213,6 +230,7 @@ pub(crate) struct Wait<'a> {
     reactor: &'a Reactor,
     source: &'a Arc<Source>,
     events: Option<Events>,
+    counted: bool,
     ticket: Option<u64>,
 }
 
@@ -253,6 +271,7 @@ impl Future for Wait<'_> {
             ticket,
             events: self.events,
             fired: None,
+            counted: self.counted,
             waker: cx.waker().clone(),
         });
         self.ticket = Some(ticket);

@@ -202,7 +202,11 @@ impl Socket {
 
     /// The error that a send asleep on a unix stream takes from the socket as it wakes: ECONNRESET, when the peer has closed with
     /// bytes unread. One that comes later sees only that the peer is gone, EPIPE.
-    fn met_asleep(&self, fd: BorrowedFd<'_>, ready: Events) -> io::Result<Option<io::Error>> {
+    pub(super) fn met_asleep(
+        &self,
+        fd: BorrowedFd<'_>,
+        ready: Events,
+    ) -> io::Result<Option<io::Error>> {
         let unix_stream = self.framing() == Framing::Stream && self.kind().domain() == Domain::Unix;
         if unix_stream && ready.contains(Events::ERR) {
             return sys::socket::take_error(fd);
