@@ -411,13 +411,18 @@ impl Socket {
             .fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// The error that a send would end with if the connection is over. HUP says that it is, in both directions; only then is the send of
-    /// nothing that asks for the error no message.
+    /// The error that a send would end with, if the socket's state alone makes it one. On a stream a send of nothing asks for it. Elsewhere
+    /// that would be a message, unless HUP says that the connection is over in both directions.
     fn check_writable(&self) -> io::Result<()> {
-        let events = sys::socket::poll(&[(self.as_fd(), Events::EMPTY)])?;
-        if events.iter().any(|events| events.contains(Events::HUP)) {
-            sys::message::send(self.as_fd(), &[], MessageFlags::NONE, None)?;
+        if self.framing() == Framing::Message {
+            let events = sys::socket::poll(&[(self.as_fd(), Events::EMPTY)])?;
+            if !events.iter().any(|events| events.contains(Events::HUP)) {
+                return Ok(());
+            }
         }
-        Ok(())
+        match sys::message::send(self.as_fd(), &[], MessageFlags::NONE, None) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
+        }
     }
 }
