@@ -18,8 +18,9 @@ use tonic_prost_build::Config;
 const PACKAGE: &str = "farsock.v1";
 
 /// Every file of the API; a new one is added here.
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "proto/farsock/v1/address.proto",
+    "proto/farsock/v1/error.proto",
     "proto/farsock/v1/host_service.proto",
     "proto/farsock/v1/journal_service.proto",
     "proto/farsock/v1/message.proto",

@@ -267,6 +267,7 @@ mod tests {
             PollRequest,
             GetSocketRequest,
             ListSocketsRequest,
+            SpliceRequest,
             GetHostRequest,
             ListInterfacesRequest,
             ResolveRequest,

@@ -124,5 +124,6 @@ pub use crate::{
         recv_messages::{ReceivedMessage, RecvMessagesOptions},
         send::SendOptions,
         send_messages::OutgoingMessage,
+        splice::{SpliceOptions, Spliced, SplicedDirection},
     },
 };

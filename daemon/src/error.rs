@@ -4,7 +4,7 @@ use std::{fmt, io};
 
 use farsock_proto::{Violation, reason::Reason};
 
-use crate::table::Handle;
+use crate::{sys::errno, table::Handle};
 
 /// The result of an operation.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
@@ -35,6 +35,12 @@ pub(crate) enum Error {
     /// The client cancelled the operation while it waited.
     #[error("{0}: cancelled; nothing was taken from the socket")]
     Cancelled(Call),
+    /// The request's own time limit was over, and until then something was done.
+    #[error("{0}: the request's timeout was over")]
+    TimedOutMidway(Call),
+    /// The client cancelled the operation, which until then had done something.
+    #[error("{0}: cancelled")]
+    CancelledMidway(Call),
     /// The operation that this one was to follow failed.
     #[error("the operation before it, request {0}, failed")]
     DependencyFailed(u64),
@@ -94,8 +100,8 @@ impl Error {
             Self::Invalid(_) => Reason::InvalidRequest,
             Self::HandleNotFound(_) => Reason::HandleNotFound,
             Self::HandleClosed(_) => Reason::HandleClosed,
-            Self::TimedOut(_) => Reason::TimedOut,
-            Self::Cancelled(_) => Reason::Cancelled,
+            Self::TimedOut(_) | Self::TimedOutMidway(_) => Reason::TimedOut,
+            Self::Cancelled(_) | Self::CancelledMidway(_) => Reason::Cancelled,
             Self::DependencyFailed(_) => Reason::DependencyFailed,
             Self::SessionExpired => Reason::SessionExpired,
             Self::HandleOutOfBlock(_) => Reason::HandleOutOfBlock,
@@ -109,6 +115,17 @@ impl Error {
         })
     }
 
+    /// The name by which it is known: the errno's or the reason's.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Kernel { source, .. } => {
+                let number = source.raw_os_error().unwrap_or_default();
+                errno::errno_name(number).unwrap_or("EUNKNOWN")
+            }
+            other => other.reason().map_or("?", |reason| reason.as_str()),
+        }
+    }
+
     /// The handle that the daemon said no about.
     pub(crate) fn handle(&self) -> Option<Handle> {
         match self {
@@ -120,7 +137,11 @@ impl Error {
             | Self::StreamTaken(handle)
             | Self::CreditExceeded { handle, .. }
             | Self::OffsetUnknown { handle, .. } => Some(*handle),
-            Self::Kernel { call, .. } | Self::TimedOut(call) | Self::Cancelled(call) => call.handle,
+            Self::Kernel { call, .. }
+            | Self::TimedOut(call)
+            | Self::Cancelled(call)
+            | Self::TimedOutMidway(call)
+            | Self::CancelledMidway(call) => call.handle,
             _ => None,
         }
     }

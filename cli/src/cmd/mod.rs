@@ -29,6 +29,7 @@ mod sendto;
 mod session;
 mod shutdown;
 mod socket;
+mod splice;
 
 use crate::{args::Global, exit::Failure, output::Output};
 
@@ -54,6 +55,7 @@ pub(crate) enum Command {
     Getpeername(getpeername::Getpeername),
     Opt(opt::Opt),
     Poll(poll::Poll),
+    Splice(splice::Splice),
     Ls(ls::Ls),
     Info(info::Info),
     Journal(journal::Journal),
@@ -89,6 +91,7 @@ impl Command {
             Self::Getpeername(command) => command.run(global, output).await,
             Self::Opt(command) => command.run(global, output).await,
             Self::Poll(command) => command.run(global, output).await,
+            Self::Splice(command) => command.run(global, output).await,
             Self::Ls(command) => command.run(global, output).await,
             Self::Info(command) => command.run(global, output).await,
             Self::Journal(command) => command.run(global, output).await,

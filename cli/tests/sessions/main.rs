@@ -8,6 +8,7 @@ mod options;
 mod readme;
 mod session;
 mod shell;
+mod splice;
 mod tcp;
 mod udp;
 mod unix;

@@ -20,6 +20,7 @@ pub(crate) mod send;
 pub(crate) mod send_messages;
 mod send_to;
 mod shutdown;
+pub(crate) mod splice;
 
 /// A socket that the daemon owns, by its handle. Its methods are the system calls, by their
 /// man-page names.

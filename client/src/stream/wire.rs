@@ -151,6 +151,7 @@ pub(super) fn room_of(request: &Request) -> usize {
         Request::GetOption(option) => option.length.map_or(1_024, count),
         Request::SendMessages(send) => 16 * send.messages.len(),
         Request::Poll(poll) => 64 * poll.entries.len(),
+        Request::Splice(_) => 2_048,
         Request::ListSockets(list) => 1_024 * count(list.page_size),
         _ => 0,
     };

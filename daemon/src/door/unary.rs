@@ -223,4 +223,5 @@ verbs! {
     poll: PollRequest => PollResponse,
     get_socket: GetSocketRequest => GetSocketResponse,
     list_sockets: ListSocketsRequest => ListSocketsResponse,
+    splice: SpliceRequest => SpliceResponse,
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{error::Error, sys::errno, table::Handle};
+use crate::{error::Error, table::Handle};
 
 /// The longest call text in bytes; more is cut.
 const MAX_TEXT: usize = 1024;
@@ -126,16 +126,12 @@ pub(super) fn result(outcome: &Result<Answer<'_>, &Error>) -> (String, Option<&'
     match outcome {
         Ok(answer) if answer.detail.is_empty() => (format!("= {}", answer.value), None),
         Ok(answer) => (format!("= {} ({})", answer.value, answer.detail), None),
-        Err(Error::Kernel { source, .. }) => {
-            let name = errno::errno_name(source.raw_os_error().unwrap_or_default());
-            let name = name.unwrap_or("EUNKNOWN");
+        Err(error @ Error::Kernel { source, .. }) => {
+            let name = error.name();
             let text = crate::error::strip_os_error(source);
             (format!("= -1 {name} ({text})"), Some(name))
         }
-        Err(error) => {
-            let reason = error.reason().map_or("?", |reason| reason.as_str());
-            (format!("= {reason}"), None)
-        }
+        Err(error) => (format!("= {}", error.name()), None),
     }
 }
 

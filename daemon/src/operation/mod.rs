@@ -22,6 +22,7 @@ mod send_messages;
 mod send_to;
 mod set_option;
 mod shutdown;
+mod splice;
 
 use std::{
     fmt,
@@ -55,6 +56,7 @@ pub(crate) use self::{
     send_to::SendTo,
     set_option::SetOption,
     shutdown::Shutdown,
+    splice::Splice,
 };
 /// When something happens, by the clocks that tests compare.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +75,8 @@ impl Clocks {
     }
 }
 
-/// What the doors need to know of the layers below: events and states are plain data, and zones are names of this host.
+/// What the doors need to know of the layers below: events, states and what a relay moved are plain data, and zones are names of this host.
+pub(crate) use crate::socket::{Moved, Spliced};
 pub(crate) use crate::sys::{
     address::zone as interface_index,
     socket::{Events, State},

@@ -28,6 +28,11 @@ impl Lane {
         self.turn.lock().await
     }
 
+    /// Waits for one's turn, and is not counted: for whoever is counted already.
+    pub(crate) async fn turn_uncounted(&self) -> Turn<'_> {
+        self.turn.lock().await
+    }
+
     /// How many wait for their turn.
     pub(crate) fn queued(&self) -> usize {
         self.queued.load(Ordering::Relaxed)

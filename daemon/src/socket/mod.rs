@@ -10,6 +10,7 @@ mod patience;
 mod reactor;
 mod receive;
 mod send;
+mod splice;
 mod streaming;
 mod waiting;
 mod watch;
@@ -33,6 +34,7 @@ pub(crate) use self::{
     patience::{Expiry, Patience},
     reactor::{Ended, Reactor, Wait, WaitError},
     receive::ReceiveRequest,
+    splice::{Moved, Spliced},
     waiting::Waiting,
     watch::Watch,
 };
@@ -50,6 +52,9 @@ use crate::{
 
 /// The longest time between two tries at something that has no event of its own.
 const LONGEST_REST: Duration = Duration::from_millis(10);
+
+/// Two waiters that race for one message wake in vain once; more wakes than this are a state without an event.
+const BELIEVED_WAKES: u32 = 3;
 
 /// A kernel socket behind a handle.
 #[derive(Debug)]
@@ -254,6 +259,11 @@ impl Socket {
         self.reactor.wait(&self.source, events)
     }
 
+    /// The same, not counted among the operations that wait: for one that is counted already.
+    fn ready_uncounted(&self, events: Events) -> Wait<'_> {
+        self.reactor.wait_uncounted(&self.source, events)
+    }
+
     /// Tries `call`; while the kernel says EAGAIN, waits for `events` and tries again. `call` is told the events that ended the
     /// wait before, and must itself not wait.
     pub(crate) async fn attempt<T>(
@@ -298,20 +308,16 @@ impl Socket {
     /// datagram to a full receiver that one is not connected with, an unread error queue), so the kernel reports
     /// readiness that is none.
     async fn pause(&self, events: Events, idle_wakes: u32) -> Result<Events, Fault> {
-        /// Two waiters that race for one message wake in vain once; more than this is a state without an event.
-        const BELIEVED: u32 = 3;
-        if idle_wakes > BELIEVED {
-            self.rest(idle_wakes - BELIEVED).await?;
+        if idle_wakes > BELIEVED_WAKES {
+            self.rest(idle_wakes - BELIEVED_WAKES).await?;
         }
         self.ready(events).await.map_err(Fault::from)
     }
 
-    /// Lets time pass before try number `round` at something that has no event: from 0.1 ms, doubled each round, to 10 ms.
+    /// Lets time pass before try number `round` at something that has no event.
     async fn rest(&self, round: u32) -> Result<(), Fault> {
-        let pause =
-            Duration::from_micros(100 << round.clamp(1, 8).saturating_sub(1)).min(LONGEST_REST);
         tokio::select! {
-            () = tokio::time::sleep(pause) => Ok(()),
+            () = tokio::time::sleep(rest_time(round)) => Ok(()),
             ended = self.reactor.ended(&self.source) => Err(Fault::Ended(ended)),
         }
     }
@@ -400,6 +406,11 @@ impl Socket {
             },
         }
     }
+}
+
+/// How much time passes before try number `round` at something that has no event: from 0.1 ms, doubled each round, to 10 ms.
+fn rest_time(round: u32) -> Duration {
+    Duration::from_micros(100 << round.clamp(1, 8).saturating_sub(1)).min(LONGEST_REST)
 }
 
 impl AsFd for Socket {

@@ -54,7 +54,20 @@ impl Reactor {
             reactor: self,
             source,
             events: Some(events),
+            counted: true,
             ticket: None,
+        }
+    }
+
+    /// The same, not counted by [`Source::waiters`].
+    pub(crate) fn wait_uncounted<'a>(
+        &'a self,
+        source: &'a Arc<Source>,
+        events: Events,
+    ) -> Wait<'a> {
+        Wait {
+            counted: false,
+            ..self.wait(source, events)
         }
     }
 
@@ -64,6 +77,7 @@ impl Reactor {
             reactor: self,
             source,
             events: None,
+            counted: true,
             ticket: None,
         };
         match wait.await {
@@ -78,6 +92,7 @@ impl Reactor {
         &self,
         source: &Arc<Source>,
         events: Option<Events>,
+        counted: bool,
         ticket: &mut Option<u64>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Events, WaitError>> {
@@ -104,6 +119,7 @@ impl Reactor {
             ticket: new,
             events,
             fired: None,
+            counted,
             waker: cx.waker().clone(),
         });
         *ticket = Some(new);
@@ -170,6 +186,8 @@ struct Waiter {
     /// None: waits for the end of the socket alone.
     events: Option<Events>,
     fired: Option<Events>,
+    /// Whether it stands for an operation; one that waits for several things at once is one all the same.
+    counted: bool,
     waker: Waker,
 }
 
@@ -205,7 +223,8 @@ impl Source {
 
     /// How many operations wait here.
     pub(crate) fn waiters(&self) -> usize {
-        self.lock().waiters.len()
+        let state = self.lock();
+        state.waiters.iter().filter(|waiter| waiter.counted).count()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -253,6 +272,7 @@ pub(crate) struct Wait<'a> {
     reactor: &'a Reactor,
     source: &'a Arc<Source>,
     events: Option<Events>,
+    counted: bool,
     ticket: Option<u64>,
 }
 
@@ -273,9 +293,10 @@ impl Future for Wait<'_> {
             reactor,
             source,
             events,
+            counted,
             ..
         } = *self;
-        reactor.poll_wait(source, events, &mut self.ticket, cx)
+        reactor.poll_wait(source, events, counted, &mut self.ticket, cx)
     }
 }
 

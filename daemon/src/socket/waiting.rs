@@ -11,13 +11,10 @@ use std::{
 use tokio::time::Sleep;
 
 use super::{
-    LONGEST_REST,
+    BELIEVED_WAKES, LONGEST_REST,
     reactor::{Ended, Reactor, Source, WaitError},
 };
 use crate::sys::socket::Events;
-
-/// How many wakes in vain are believed; see `Socket::pause`.
-const BELIEVED: u32 = 3;
 
 /// One who waits on a socket.
 pub(crate) struct Waiting {
@@ -61,13 +58,14 @@ impl Waiting {
             self.source.leave(&mut self.ticket);
             self.events = events;
         }
-        let polled = ready!(
-            self.reactor
-                .poll_wait(&self.source, events, &mut self.ticket, cx)
-        );
+        let polled =
+            ready!(
+                self.reactor
+                    .poll_wait(&self.source, events, true, &mut self.ticket, cx)
+            );
         self.source.leave(&mut self.ticket);
         self.wakes += 1;
-        if self.wakes > BELIEVED && polled.is_ok() {
+        if self.wakes > BELIEVED_WAKES && polled.is_ok() {
             self.rest = Some(Box::pin(tokio::time::sleep(LONGEST_REST)));
         }
         Poll::Ready(polled)

@@ -59,6 +59,16 @@ pub(crate) fn invalid() -> io::Error {
     io::Error::from_raw_os_error(libc::EINVAL)
 }
 
+/// EMSGSIZE: the message is longer than what can be taken.
+pub(crate) fn message_too_long() -> io::Error {
+    io::Error::from_raw_os_error(libc::EMSGSIZE)
+}
+
+/// Whether it is EINVAL.
+pub(crate) fn is_invalid(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EINVAL)
+}
+
 /// Whether a connection is on its way: EINPROGRESS, or EALREADY when asked again.
 pub(crate) fn is_connecting(error: &io::Error) -> bool {
     matches!(

@@ -15,6 +15,7 @@ pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod resolve;
 pub(crate) mod socket;
+pub(crate) mod splice;
 
 #[cfg(test)]
 mod testing;

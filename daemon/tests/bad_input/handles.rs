@@ -5,8 +5,8 @@ use farsock_proto::v1::{
     GetOptionRequest, GetPeerNameRequest, GetSocketNameRequest, GetSocketRequest, ListenRequest,
     OptionValue, OutgoingMessage, PollEntry, PollRequest, RecvFromRequest, RecvMessagesRequest,
     RecvRequest, Rights, SendMessagesRequest, SendRequest, SendToRequest, SetOptionRequest,
-    ShutdownRequest, SocketOption, address::Form, control_message::Content, get_option_request,
-    option_value, set_option_request,
+    ShutdownRequest, SocketOption, SpliceRequest, address::Form, control_message::Content,
+    get_option_request, option_value, set_option_request,
 };
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -89,6 +89,8 @@ async fn no_verb_finds_a_handle_that_does_not_exist() {
                 length: None,
             });
             get_socket(GetSocketRequest { handle });
+            splice(SpliceRequest { first: handle, second: open, timeout: None });
+            splice(SpliceRequest { first: open, second: handle, timeout: None });
             // Among the sockets that would travel.
             send_messages(SendMessagesRequest {
                 handle: open,

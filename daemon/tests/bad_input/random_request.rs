@@ -41,7 +41,7 @@ impl Api {
                 }
             }
         }
-        assert_eq!(api.verbs.len(), 21);
+        assert_eq!(api.verbs.len(), 22);
         api
     }
 

@@ -3,7 +3,7 @@
 use farsock_proto::v1::{
     AcceptRequest, ConnectRequest, CreateSocketPairRequest, CreateSocketRequest, GetSocketRequest,
     ListSocketsRequest, OptionSetting, OptionValue, PollEntry, PollRequest, RecvRequest,
-    ShutdownRequest, SocketOption, create_socket_pair_request as pair,
+    ShutdownRequest, SocketOption, SpliceRequest, create_socket_pair_request as pair,
     create_socket_request::{DomainChoice, ProtocolChoice, TypeChoice},
     option_setting, option_value,
 };
@@ -174,6 +174,7 @@ async fn times_that_are_none_are_refused_by_their_field() {
             connect(ConnectRequest { handle, address, timeout }) => field;
             recv(RecvRequest { handle, timeout, ..Default::default() }) => field;
             poll(PollRequest { entries, timeout }) => field;
+            splice(SpliceRequest { first: handle, second: handle, timeout }) => field;
         }
     }
 }

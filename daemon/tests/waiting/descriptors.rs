@@ -44,6 +44,39 @@ fn assert_out_of_descriptors(error: &Error, syscall: &str) {
 }
 
 #[tokio::test]
+async fn a_relay_without_a_pipe_is_refused_and_one_that_has_ended_has_none() {
+    let (_daemon, client) = farsockd(64).await;
+    let (socket, peer) = client
+        .socket_pair(
+            farsock_client::Domain::Unix,
+            farsock_client::SocketType::Stream,
+            farsock_client::Protocol::Default,
+        )
+        .await
+        .expect("there are descriptors");
+    peer.send("hello").await.expect("connected");
+    let at_once = farsock_client::SpliceOptions {
+        timeout: Some(std::time::Duration::ZERO),
+    };
+    // More often than there are descriptors.
+    for _ in 0..100 {
+        let echo = in_time(socket.splice_with(&socket, at_once.clone())).await;
+        let echo = echo.expect("there are descriptors").first_to_second;
+        assert_eq!((echo.bytes, echo.undelivered), (5, 0));
+        let received = peer.recv(8).await.expect("sent back");
+        peer.send(received.data).await.expect("connected");
+    }
+    let mut sockets: Vec<RemoteSocket> = Vec::new();
+    while let Ok(one) = client.udp_socket().await {
+        sockets.push(one);
+    }
+    let error = in_time(socket.splice(&socket)).await;
+    assert_out_of_descriptors(&error.expect_err("none is left"), "pipe2");
+    let received = socket.recv(8).await.expect("it was not taken");
+    assert_eq!(received.data, "hello");
+}
+
+#[tokio::test]
 async fn a_failed_accept_keeps_its_errno_and_the_connection() {
     let (_daemon, client) = farsockd(64).await;
     let listener = listener(&client).await;

@@ -111,6 +111,7 @@ verbs! {
     Poll: PollRequest => PollResponse,
     GetSocket: GetSocketRequest => GetSocketResponse,
     ListSockets: ListSocketsRequest => ListSocketsResponse,
+    Splice: SpliceRequest => SpliceResponse,
 }
 
 fn prepare<V: Verb + 'static>(

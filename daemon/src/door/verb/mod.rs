@@ -23,6 +23,7 @@ pub(super) mod send_messages;
 mod send_to;
 mod set_option;
 mod shutdown;
+mod splice;
 
 use std::time::Duration;
 

@@ -16,7 +16,7 @@ from reflection import VERSIONS, Api, ask, elements, without_comment
 VERBS = {
     "farsock.v1.SocketService": """
         CreateSocket CreateSocketPair Bind Listen Accept Connect Send Recv SendTo RecvFrom SendMessages RecvMessages Shutdown Close
-        GetSocketName GetPeerName SetOption GetOption Poll GetSocket ListSockets""".split(),
+        GetSocketName GetPeerName SetOption GetOption Poll GetSocket ListSockets Splice""".split(),
     "farsock.v1.SessionService": "OpenSession RenewSession CloseSession ListSessions Operate".split(),
     "farsock.v1.JournalService": ["Watch"],
     "farsock.v1.StreamService": "Stream Datagrams AcceptMany".split(),

@@ -1,0 +1,428 @@
+//! One direction of a relay: what is received of one socket is sent on another.
+
+use std::{io, os::fd::AsFd, sync::atomic::Ordering, time::Instant};
+
+use bytes::{Buf, Bytes};
+use farsock_proto::{
+    message::MessageFlags,
+    socket::{ShutdownHow, SocketType},
+};
+
+use crate::{
+    engine::{Engine, Held},
+    error::{Call, Error},
+    socket::{
+        BELIEVED_WAKES, Direction, Ended, LONGEST_REST, Socket, WaitError, receive::ARRIVAL,
+        rest_time,
+    },
+    sys::{self, message::Framing, socket::Events, splice::Pipe},
+    table::Handle,
+};
+
+/// How often bytes are moved before others get their turn: some milliseconds' worth.
+const BURST: u32 = 16;
+/// How many bytes one recv(2) takes of a stream that cannot be spliced.
+const PART: usize = 64 * 1024;
+/// The longest message that is relayed, in bytes: as long as one that Recv can take.
+const LONGEST_MESSAGE: usize = 2 * 1024 * 1024;
+
+/// A direction. What was taken of `from` is in the pipe or in the buffer until `to` has taken it, and not in any future: those can be
+/// dropped at any wait.
+#[derive(Debug)]
+pub(super) struct Flow<'a> {
+    from: &'a Socket,
+    to: &'a Socket,
+    /// None between sockets of messages, and where splice(2) will not do.
+    pipe: Option<Pipe>,
+    /// What was taken and is not in the pipe: never empty but for an empty message.
+    buffer: Option<Bytes>,
+    /// The buffer's memory, as long as it waits.
+    held: Option<Held<'a>>,
+    moved: u64,
+    /// Bytes of a message that was cut off.
+    cut: u64,
+    /// The errno that a send on `from` has taken: the end of what can be received is no end of the stream then.
+    broken: Option<i32>,
+    outcome: Option<Result<(), Failure>>,
+}
+
+/// What ends a direction, if it is not the end of the stream.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// recv(2), or splice(2) in its place.
+    Receive(io::Error),
+    /// send(2), or splice(2) in its place.
+    Send(io::Error),
+    /// shutdown(2).
+    Shutdown(io::Error),
+    /// One of the daemon's limits.
+    Refused(Error),
+    /// Somebody.
+    Ended(End),
+}
+
+/// What ends a relay from outside.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum End {
+    /// The request's `timeout` was over.
+    TimedOut,
+    /// It was cancelled.
+    Cancelled,
+    /// Waiting on this socket is over for good.
+    Socket(Handle, Ended),
+}
+
+impl<'a> Flow<'a> {
+    /// A direction that has moved nothing yet.
+    ///
+    /// # Errors
+    /// As of pipe2(2): EMFILE, ENFILE.
+    pub(super) fn new(from: &'a Socket, to: &'a Socket) -> io::Result<Self> {
+        let pipe = match from.framing() {
+            Framing::Stream => Pipe::new()?,
+            Framing::Message => None,
+        };
+        Ok(Self {
+            from,
+            to,
+            pipe,
+            buffer: None,
+            held: None,
+            moved: 0,
+            cut: 0,
+            broken: None,
+            outcome: None,
+        })
+    }
+
+    /// Relays until the direction has ended. The future may be dropped, and this be called again: it goes on where it was.
+    pub(super) async fn run(&mut self, engine: &'a Engine) {
+        let outcome = self.relay(engine).await;
+        self.outcome = Some(outcome);
+    }
+
+    /// Ends the direction, if it has not ended, after `to` was offered what it takes at once.
+    pub(super) fn end(&mut self, end: End) {
+        self.flush();
+        self.outcome.get_or_insert(Err(Failure::Ended(end)));
+    }
+
+    /// Draws the consequences of the end of the `other` direction, whose sockets are the same.
+    pub(super) fn follow(&mut self, other: &Self) {
+        if self.outcome.is_some() {
+            return;
+        }
+        match &other.outcome {
+            // The connection that this direction sends on may be over: nothing that happens on `from` would tell.
+            Some(Err(Failure::Receive(_))) => {
+                if let Err(error) = self.to.check_writable() {
+                    self.outcome = Some(Err(Failure::Send(error)));
+                }
+            }
+            // The kernel tells such an error to one call alone.
+            Some(Err(Failure::Send(error))) if error.kind() != io::ErrorKind::BrokenPipe => {
+                self.broken = error.raw_os_error();
+            }
+            Some(Err(Failure::Ended(end))) => self.end(*end),
+            _ => {}
+        }
+    }
+
+    /// Whether it has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.outcome.is_some()
+    }
+
+    /// How many bytes it has moved.
+    pub(super) fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// How many bytes it has taken and not delivered.
+    pub(super) fn undelivered(&self) -> u64 {
+        let pipe = self.pipe.as_ref().map_or(0, Pipe::held);
+        let buffer = self.buffer.as_ref().map_or(0, Bytes::len);
+        (pipe + buffer) as u64 + self.cut
+    }
+
+    /// How it has ended: with an error, if it was not the end of the stream, which `told` makes of what came from outside.
+    pub(super) fn error(&mut self, told: impl FnOnce(End) -> Error) -> Option<Error> {
+        Some(match self.outcome.take()?.err()? {
+            Failure::Receive(error) => Call::on("recv", self.from.handle()).failed(error),
+            Failure::Send(error) => Call::on("send", self.to.handle()).failed(error),
+            Failure::Shutdown(error) => Call::on("shutdown", self.to.handle())
+                .with(ShutdownHow::Write)
+                .failed(error),
+            Failure::Refused(error) => error,
+            Failure::Ended(end) => told(end),
+        })
+    }
+
+    /// What ended it from outside, if it did nothing until then.
+    pub(super) fn ended_untouched(&self) -> Option<End> {
+        match self.outcome {
+            Some(Err(Failure::Ended(end))) if self.moved == 0 && self.undelivered() == 0 => {
+                Some(end)
+            }
+            _ => None,
+        }
+    }
+
+    async fn relay(&mut self, engine: &'a Engine) -> Result<(), Failure> {
+        self.from.take_deferred().map_err(Failure::Receive)?;
+        self.deliver(engine).await?;
+        loop {
+            for _ in 0..BURST {
+                if !self.take().await? {
+                    return self.pass_on_the_end();
+                }
+                self.deliver(engine).await?;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Takes what there is, and waits until there is something; false at the end of the stream.
+    async fn take(&mut self) -> Result<bool, Failure> {
+        let mut waits = Waits::new(self.from, Direction::Receive, ARRIVAL);
+        let mut ready = Events::EMPTY;
+        loop {
+            match self.take_now(ready) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready = waits.ready().await?;
+                }
+                outcome => return outcome.map_err(Failure::Receive),
+            }
+        }
+    }
+
+    /// Takes what there is, after a wait that ended with `ready`. Nothing is pending before.
+    fn take_now(&mut self, ready: Events) -> io::Result<bool> {
+        if self.from.framing() == Framing::Message {
+            return self.take_message(ready);
+        }
+        if let Some(pipe) = &mut self.pipe {
+            let would_block = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+            match pipe.fill(self.from.as_fd()) {
+                // The end, or an urgent byte before it: recv(2) steps over it and knows.
+                Ok(0) => {}
+                Ok(taken) => {
+                    self.from.count_relayed_in(taken);
+                    return Ok(true);
+                }
+                // So it says before an urgent byte too, which makes the socket readable.
+                Err(error) if would_block(&error) && ready != Events::EMPTY => {}
+                Err(error) if sys::errno::is_invalid(&error) => self.pipe = None,
+                Err(error) => return Err(error),
+            }
+        }
+        let data = self.receive(PART)?.data;
+        if data.is_empty() {
+            return Ok(false);
+        }
+        self.from.count_relayed_in(data.len());
+        self.buffer = Some(data);
+        Ok(true)
+    }
+
+    fn take_message(&mut self, ready: Events) -> io::Result<bool> {
+        let received = match self.receive(LONGEST_MESSAGE) {
+            // As in `or_end_of_messages`.
+            Err(error)
+                if error.kind() == io::ErrorKind::WouldBlock && ready.contains(Events::RDHUP) =>
+            {
+                return Ok(false);
+            }
+            other => other?,
+        };
+        let connection = self.from.kind().socket_type() == SocketType::Seqpacket;
+        if connection && received.full_length == 0 {
+            return Ok(false);
+        }
+        self.from.count_relayed_in(received.data.len());
+        if received.full_length > received.data.len() {
+            self.cut = received.full_length as u64;
+            return Err(sys::errno::message_too_long());
+        }
+        self.buffer = Some(received.data);
+        Ok(true)
+    }
+
+    fn receive(&self, length: usize) -> io::Result<sys::message::Received> {
+        let framing = self.from.framing();
+        sys::message::receive(
+            self.from.as_fd(),
+            length,
+            MessageFlags::NONE,
+            framing,
+            false,
+        )
+    }
+
+    /// Gives `to` all that was taken, and waits until it has room.
+    async fn deliver(&mut self, engine: &'a Engine) -> Result<(), Failure> {
+        let mut waits = Waits::new(self.to, Direction::Send, Events::OUT);
+        let mut ready = Events::EMPTY;
+        loop {
+            match self.deliver_now(ready) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if let (Some(data), None) = (&self.buffer, &self.held) {
+                        self.held = Some(engine.hold(data.len()).map_err(Failure::Refused)?);
+                    }
+                    ready = waits.ready().await?;
+                }
+                outcome => {
+                    self.held = None;
+                    return outcome.map_err(Failure::Send);
+                }
+            }
+        }
+    }
+
+    /// Gives `to` what it takes at once, after a wait that ended with `ready`. EAGAIN: not all of it.
+    fn deliver_now(&mut self, ready: Events) -> io::Result<()> {
+        let fd = self.to.as_fd();
+        if let Some(error) = self.to.met_asleep(fd, ready)? {
+            return Err(error);
+        }
+        while let Some(pipe) = self.pipe.as_mut().filter(|pipe| pipe.held() > 0) {
+            match pipe.drain(fd) {
+                Ok(given) if given > 0 => {
+                    self.moved += given as u64;
+                    self.to.count_relayed_out(given);
+                }
+                Err(error) if !sys::errno::is_invalid(&error) => return Err(error),
+                _ => {
+                    self.buffer = Some(pipe.take()?.into());
+                    self.pipe = None;
+                }
+            }
+        }
+        while let Some(data) = &mut self.buffer {
+            let sent = sys::message::send(fd, data, MessageFlags::NONE, None)?;
+            self.moved += sent as u64;
+            self.to.count_relayed_out(sent);
+            data.advance(sent.min(data.len()));
+            if data.is_empty() || self.to.framing() == Framing::Message {
+                self.buffer = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Offers `to` what is left, if the direction has not ended: what it takes at once is not lost. A closed handle sends no more.
+    fn flush(&mut self) {
+        if self.outcome.is_none() && self.to.source.ended() != Some(Ended::Closed) {
+            // What it does not take, for whatever reason, is told as undelivered.
+            let _ = self.deliver_now(Events::EMPTY);
+        }
+    }
+
+    /// Tells the peer of `to` that nothing more comes.
+    fn pass_on_the_end(&self) -> Result<(), Failure> {
+        if let Some(errno) = self.broken {
+            return Err(Failure::Receive(io::Error::from_raw_os_error(errno)));
+        }
+        sys::socket::shutdown(self.to.as_fd(), ShutdownHow::Write).map_err(Failure::Shutdown)
+    }
+}
+
+/// The client has left, or its deadline is over: nobody is told.
+impl Drop for Flow<'_> {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// The waits between two successful calls on a socket. They are not counted as operations that wait: the relay is one.
+struct Waits<'a> {
+    socket: &'a Socket,
+    direction: Direction,
+    events: Events,
+    /// When the first began, and when SO_RCVTIMEO or SO_SNDTIMEO ends them all.
+    begun: Option<(Instant, Option<Instant>)>,
+    idle_wakes: u32,
+}
+
+impl<'a> Waits<'a> {
+    fn new(socket: &'a Socket, direction: Direction, events: Events) -> Self {
+        Self {
+            socket,
+            direction,
+            events,
+            begun: None,
+            idle_wakes: 0,
+        }
+    }
+
+    /// Waits for the events; a state without an event of its own makes it a wait for time, as in `Socket::pause`.
+    async fn ready(&mut self) -> Result<Events, Failure> {
+        let now = Instant::now();
+        let (since, limit) = match self.begun {
+            Some((since, limit)) => {
+                let quick = now.duration_since(since) <= 2 * LONGEST_REST;
+                self.idle_wakes = if quick { self.idle_wakes + 1 } else { 0 };
+                (now, limit)
+            }
+            None => {
+                let timeout = self.socket.timeout(self.direction);
+                (now, timeout.and_then(|timeout| now.checked_add(timeout)))
+            }
+        };
+        self.begun = Some((since, limit));
+        let idle_wakes = self.idle_wakes;
+        let wait = async {
+            if idle_wakes > BELIEVED_WAKES {
+                tokio::time::sleep(rest_time(idle_wakes - BELIEVED_WAKES)).await;
+            }
+            self.socket.ready_uncounted(self.events).await
+        };
+        let outcome = match limit {
+            None => wait.await,
+            Some(limit) => match tokio::time::timeout_at(limit.into(), wait).await {
+                Ok(outcome) => outcome,
+                Err(_elapsed) => Err(WaitError::Kernel(sys::errno::again())),
+            },
+        };
+        outcome.map_err(|error| match (error, self.direction) {
+            (WaitError::Ended(ended), _) => {
+                Failure::Ended(End::Socket(self.socket.handle(), ended))
+            }
+            (WaitError::Kernel(error), Direction::Receive) => Failure::Receive(error),
+            (WaitError::Kernel(error), Direction::Send) => Failure::Send(error),
+        })
+    }
+}
+
+impl Socket {
+    fn count_relayed_in(&self, bytes: usize) {
+        let Self { counters, .. } = self;
+        counters.messages_received.fetch_add(1, Ordering::Relaxed);
+        counters
+            .bytes_received
+            .fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn count_relayed_out(&self, bytes: usize) {
+        let Self { counters, .. } = self;
+        counters.messages_sent.fetch_add(1, Ordering::Relaxed);
+        counters
+            .bytes_sent
+            .fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// The error that a send would end with, if the socket's state alone makes it one. On a stream a send of nothing asks for it. Elsewhere
+    /// that would be a message, unless HUP says that the connection is over in both directions.
+    fn check_writable(&self) -> io::Result<()> {
+        if self.framing() == Framing::Message {
+            let events = sys::socket::poll(&[(self.as_fd(), Events::EMPTY)])?;
+            if !events.iter().any(|events| events.contains(Events::HUP)) {
+                return Ok(());
+            }
+        }
+        match sys::message::send(self.as_fd(), &[], MessageFlags::NONE, None) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
+        }
+    }
+}

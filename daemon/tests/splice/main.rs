@@ -1,0 +1,6 @@
+//! The relay between two sockets: what it moves, and how it ends.
+
+mod ending;
+mod moving;
+mod refusal;
+mod support;
