@@ -104,6 +104,7 @@ pub use crate::{
     },
     journal::{Journal, JournalEvent, JournalOptions, JournalRecord},
     net::{
+        datagrams::{Datagrams, DatagramsOptions},
         halves::{OwnedReadHalf, OwnedWriteHalf},
         tcp_listener::TcpListener,
         tcp_stream::TcpStream,

@@ -7,6 +7,8 @@
 
 mod body;
 pub(crate) mod bytes;
+pub(crate) mod connections;
+pub(crate) mod datagrams;
 mod driver;
 mod shared;
 mod state;
@@ -71,6 +73,38 @@ pub(crate) trait Staging: Default + Send + 'static {
     fn take(&mut self) -> Option<Self::Item>;
 }
 
+/// Nothing: what a direction sends that does not exist.
+#[derive(Clone, Debug)]
+pub(crate) enum Never {}
+
+impl Item for Never {
+    fn cost(&self) -> u64 {
+        match *self {}
+    }
+
+    fn cut(&mut self, _most: u64) -> Option<Self> {
+        match *self {}
+    }
+}
+
+impl Frames for Never {
+    fn frames(self) -> (Bytes, Option<Bytes>) {
+        match self {}
+    }
+}
+
+impl Staging for () {
+    type Item = Never;
+
+    fn cost(&self) -> u64 {
+        0
+    }
+
+    fn take(&mut self) -> Option<Never> {
+        None
+    }
+}
+
 /// How an item goes out: one frame or two.
 pub(crate) trait Frames {
     fn frames(self) -> (Bytes, Option<Bytes>);
@@ -94,6 +128,7 @@ pub(crate) enum Said<I> {
     Item(I, u64),
     ReceivingEnded(v1::ReceivingEnded),
     SendingEnded(v1::SendingEnded),
+    SendFailed(v1::SendFailed),
     /// What a newer daemon says.
     Unknown,
 }
@@ -114,7 +149,7 @@ impl<K: Kind> Flow<K> {
     /// nothing to wait for.
     pub(crate) fn release(&self, socket: Option<RemoteSocket>) {
         // Dropped here, outside of the lock, if it is not kept.
-        let _dropped = self.let_go(socket.map(Released::Socket).unwrap_or(Released::Nothing));
+        let _dropped = self.let_go(Released { socket });
     }
 }
 

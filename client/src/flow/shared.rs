@@ -42,6 +42,7 @@ struct State<K: Kind> {
     sent_all: Option<Result<()>>,
     /// Why there is no flow any more.
     over: Option<Error>,
+    failures: Failures,
     released: Option<Released>,
     driver_ended: bool,
     connection: Connection,
@@ -67,10 +68,21 @@ struct Connection {
 
 /// What the user leaves to the driver.
 #[derive(Debug)]
-pub(crate) enum Released {
-    Nothing,
-    /// To be dropped when all is taken.
-    Socket(RemoteSocket),
+pub(super) struct Released {
+    /// To be dropped when all is taken; none if it goes on without the flow.
+    pub(super) socket: Option<RemoteSocket>,
+}
+
+/// What could not be sent.
+#[derive(Debug, Default)]
+struct Failures {
+    /// Those that the user has not heard of, with where they end: at most as many as the daemon keeps unheard.
+    waiting: VecDeque<(u64, Error)>,
+    /// Where the last one ends: what the daemon says again is not beyond it.
+    last: u64,
+    /// Up to where the user has heard of them, and what the daemon knows of that.
+    heard: u64,
+    told: u64,
 }
 
 /// What the body says next.
@@ -94,8 +106,34 @@ impl<K: Kind> std::fmt::Debug for State<K> {
 }
 
 impl<K: Kind> State<K> {
+    fn is_unacknowledged(&self) -> bool {
+        self.receiving.is_unacknowledged() || self.failures.heard > self.failures.told
+    }
+
+    fn tell(&mut self) -> v1::Credit {
+        self.connection.acknowledge = false;
+        self.failures.told = self.failures.heard;
+        v1::Credit {
+            failures_heard: self.failures.told,
+            ..self.receiving.tell()
+        }
+    }
+
     fn unsent(&self) -> u64 {
         self.sending.unsent() + self.staging.cost()
+    }
+
+    /// A failure that the user has not heard of. Once all have been, the daemon is told.
+    fn next_failure(&mut self) -> Option<Error> {
+        let (offset, failure) = self.failures.waiting.pop_front()?;
+        self.failures.heard = offset;
+        if self.failures.waiting.is_empty() {
+            self.connection.acknowledge = true;
+            if let Some(body) = self.body.take() {
+                body.wake();
+            }
+        }
+        Some(failure)
     }
 
     /// Whether the driver need not wait for the socket any more.
@@ -129,6 +167,7 @@ impl<K: Kind> Flow<K> {
                 received_all: None,
                 sent_all: None,
                 over: None,
+                failures: Failures::default(),
                 released: None,
                 driver_ended: false,
                 connection: Connection::default(),
@@ -139,6 +178,10 @@ impl<K: Kind> Flow<K> {
             let_go: Notify::new(),
             ended: Notify::new(),
         }
+    }
+
+    pub(crate) fn kind(&self) -> &K {
+        &self.kind
     }
 
     /// Takes of what has arrived, by `take`, which tells what it cost and is given a queue that is not empty; none at the
@@ -190,6 +233,9 @@ impl<K: Kind> Flow<K> {
         if state.sending.is_finishing() {
             return Poll::Ready(Ok(None));
         }
+        if let Some(failure) = state.next_failure() {
+            return Poll::Ready(Err(failure));
+        }
         let unsent = state.unsent();
         if unsent >= K::BACKLOG {
             keep(&mut state.writer, context);
@@ -231,6 +277,22 @@ impl<K: Kind> Flow<K> {
         Poll::Pending
     }
 
+    /// Whether the socket has taken all that was given, or could not.
+    pub(crate) fn poll_taken(&self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut state = self.lock();
+        if let Some(failure) = state.next_failure() {
+            return Poll::Ready(Err(failure));
+        }
+        if state.staging.cost() == 0 && state.sending.is_taken() {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(over) = &state.over {
+            return Poll::Ready(Err(over.clone()));
+        }
+        keep(&mut state.writer, context);
+        Poll::Pending
+    }
+
     /// Lets go; returns what is to be dropped now.
     pub(super) fn let_go(&self, released: Released) -> Option<Released> {
         let mut state = self.lock();
@@ -258,13 +320,6 @@ impl<K: Kind> Flow<K> {
             }
             ended.await;
         }
-    }
-
-    /// How much is kept here: what waits to be read, and what is not sent or not acknowledged.
-    pub(crate) fn kept(&self) -> u64 {
-        let state = self.lock();
-        let queued: u64 = state.queue.iter().map(|(_, cost)| cost).sum();
-        queued + state.unsent() + state.sending.kept()
     }
 }
 
@@ -323,11 +378,9 @@ impl<K: Kind> Flow<K> {
             keep(&mut state.body, context);
             return Poll::Pending;
         }
-        let acknowledge = state.connection.acknowledge && state.receiving.is_unacknowledged();
+        let acknowledge = state.connection.acknowledge && state.is_unacknowledged();
         if acknowledge || state.receiving.is_credit_due() {
-            state.connection.acknowledge = false;
-            let credit = state.receiving.tell();
-            return Poll::Ready(Next::Frames(K::credit(credit), None));
+            return Poll::Ready(Next::Frames(K::credit(state.tell()), None));
         }
         if state.sending.unsent() == 0
             && state.sending.has_credit()
@@ -419,8 +472,14 @@ impl<K: Kind> Flow<K> {
                 if state.sent_all.is_none() {
                     state.sending.credit(&credit).map_err(nonsense)?;
                     let body = state.body.take();
+                    let writer = if state.sending.is_taken() {
+                        state.writer.take()
+                    } else {
+                        None
+                    };
                     drop(state);
                     wake(body);
+                    wake(writer);
                 }
             }
             Said::Item(item, cost) => {
@@ -456,25 +515,33 @@ impl<K: Kind> Flow<K> {
                 drop(state);
                 wake(writer);
             }
+            Said::SendFailed(failed) => {
+                if failed.offset > state.failures.last {
+                    state.failures.last = failed.offset;
+                    let error = self.error_of(failed.error.unwrap_or_default());
+                    state.failures.waiting.push_back((failed.offset, error));
+                    let writer = state.writer.take();
+                    drop(state);
+                    wake(writer);
+                }
+            }
             Said::Unknown => {}
         }
         Ok(false)
     }
 
     fn end_of(&self, error: Option<v1::OperationError>) -> Result<()> {
-        match error {
-            None => Ok(()),
-            Some(error) => Err(Error::from_status(
-                tried::<K>(self.handle),
-                &stream::status_of(error),
-            )),
-        }
+        error.map_or(Ok(()), |error| Err(self.error_of(error)))
     }
 
-    /// Whether something arrived that was not acknowledged: then it will be.
+    fn error_of(&self, error: v1::OperationError) -> Error {
+        Error::from_status(tried::<K>(self.handle), &stream::status_of(error))
+    }
+
+    /// What arrived and was not acknowledged will be.
     pub(super) fn acknowledge(&self) {
         let mut state = self.lock();
-        if !state.receiving.is_unacknowledged() {
+        if !state.is_unacknowledged() {
             return;
         }
         state.connection.acknowledge = true;
@@ -483,15 +550,14 @@ impl<K: Kind> Flow<K> {
         wake(body);
     }
 
-    /// Whether something arrived that was not acknowledged.
-    pub(super) fn is_unacknowledged(&self) -> bool {
-        self.lock().receiving.is_unacknowledged()
-    }
-
     /// Whether the socket is to go on without the flow, and the daemon still holds something for it.
     pub(super) fn must_return(&self) -> bool {
         let state = self.lock();
-        matches!(state.released, Some(Released::Nothing)) && state.receiving.is_unacknowledged()
+        let goes_on = state
+            .released
+            .as_ref()
+            .is_some_and(|released| released.socket.is_none());
+        goes_on && state.receiving.is_unacknowledged()
     }
 
     /// Ends the request, if neither side has anything more to say. What has arrived is acknowledged before.

@@ -13,7 +13,7 @@ const MOST_KEPT: u64 = 4 << 20;
 const SMALL_ITEMS: usize = 256;
 
 /// What is sent: one or more units of a direction's offset.
-pub(super) trait Item: Clone {
+pub(crate) trait Item: Clone {
     /// By how much it moves the offset; never 0.
     fn cost(&self) -> u64;
 
@@ -83,7 +83,7 @@ impl<T: Item> Sending<T> {
         self.end - self.cursor
     }
 
-    /// Whether `more` could be sent after all that waits.
+    /// Whether the daemon lets more be sent.
     pub(super) fn has_credit(&self) -> bool {
         self.cursor < self.bound()
     }
@@ -192,6 +192,7 @@ impl<T: Item> Sending<T> {
     }
 
     /// What is kept because it is not acknowledged.
+    #[cfg(test)]
     pub(super) fn kept(&self) -> u64 {
         self.cursor - self.base
     }

@@ -1,6 +1,7 @@
 //! Sockets in the shape that tokio's have, each over a [`RemoteSocket`].
 
 mod connection;
+pub(crate) mod datagrams;
 pub(crate) mod halves;
 pub(crate) mod tcp_listener;
 pub(crate) mod tcp_stream;

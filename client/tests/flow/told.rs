@@ -174,6 +174,7 @@ async fn a_reader_that_never_reads_is_sent_no_more_than_its_window() {
     assert_eq!(far.hear_credit().await.limit, open.window + (1 << 18));
     // What was not granted is the daemon's mistake.
     far.send(vec![7; (1 << 18) + 1]);
+    assert!(far.is_left().await);
     let error = near.read_to_end(&mut part).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidData);
 }
@@ -247,7 +248,7 @@ fn reset() -> v1::OperationError {
     let details = ErrorDetails::with_error_info("ECONNRESET", "errno.farsock", metadata);
     let status = Status::with_error_details(tonic::Code::FailedPrecondition, "reset", details);
     let details = status.details();
-    let status = <tonic_types::pb::Status as prost::Message>::decode(details).unwrap();
+    let status = <tonic_types::pb::Status as prost::Message>::decode(details).expect("a status");
     v1::OperationError {
         code: tonic::Code::FailedPrecondition.into(),
         message: "reset".to_owned(),
