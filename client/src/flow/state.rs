@@ -9,6 +9,10 @@ mod tests;
 
 /// What is kept for a daemon at most, however far it lets the client send.
 const MOST_KEPT: u64 = 4 << 20;
+/// After a break so much goes out in small parts: a connection that never carries a whole large one would never get further.
+const CAREFULLY: u64 = 256 << 10;
+/// What a small part costs at most.
+const SMALL_PART: u64 = 16 << 10;
 /// So many small items are kept as they are; more are joined.
 const SMALL_ITEMS: usize = 256;
 
@@ -52,6 +56,8 @@ pub(super) struct Sending<T> {
     finishing: bool,
     /// It was sent, on the connection of now.
     finish_sent: bool,
+    /// How much is still to go out in small parts.
+    careful: u64,
 }
 
 impl<T> Default for Sending<T> {
@@ -67,6 +73,7 @@ impl<T> Default for Sending<T> {
             origin: None,
             finishing: false,
             finish_sent: false,
+            careful: 0,
         }
     }
 }
@@ -91,14 +98,22 @@ impl<T: Item> Sending<T> {
     /// What goes out now, if the daemon lets it.
     pub(super) fn next(&mut self) -> Option<T> {
         let room = self.bound().saturating_sub(self.cursor);
+        let careful = self.careful;
         let item = self.items.get_mut(self.next)?;
-        let item = if item.cost() <= room {
-            item.clone()
+        let cut = if careful > 0 && item.cost() > SMALL_PART {
+            item.cut(room.min(SMALL_PART))
         } else {
-            let first = item.cut(room)?;
-            self.items.insert(self.next, first.clone());
-            first
+            None
         };
+        let item = match cut {
+            None if item.cost() <= room => item.clone(),
+            cut => {
+                let first = cut.or_else(|| item.cut(room))?;
+                self.items.insert(self.next, first.clone());
+                first
+            }
+        };
+        self.careful = careful.saturating_sub(item.cost());
         self.cursor += item.cost();
         self.next += 1;
         self.join_last();
@@ -110,6 +125,9 @@ impl<T: Item> Sending<T> {
         self.next = 0;
         self.cursor = self.base;
         self.finish_sent = false;
+        if self.origin.is_some() {
+            self.careful = CAREFULLY;
+        }
     }
 
     /// The daemon has opened the flow, and goes on from `offset`.
