@@ -3,6 +3,8 @@
 mod bytes;
 mod cut;
 mod fake;
+mod incoming;
+mod others;
 mod pattern;
 mod pipe;
 #[allow(

@@ -90,11 +90,7 @@ impl Standin {
     pub(crate) async fn new() -> Self {
         let daemon = farsock_daemon::embedded();
         let connector = daemon.connector();
-        let client = Client::builder()
-            .unary(true)
-            .connect_with(daemon.connector())
-            .await
-            .unwrap();
+        let client = Client::connect_with(daemon.connector()).await.unwrap();
         let channel = Endpoint::from_static("http://localhost").connect_with_connector_lazy(
             tower::service_fn(move |_| {
                 let connecting = connector();
