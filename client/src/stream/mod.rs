@@ -17,7 +17,7 @@ mod wire;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use farsock_proto::v1::{
@@ -30,7 +30,8 @@ use tonic::{
 };
 
 pub(crate) use self::{
-    driver::Terms,
+    backoff::Backoff,
+    driver::{Terms, expired},
     ledger::Limits,
     pending::Pending,
     returned::{Kind, Lane, Offer, Want},
@@ -75,6 +76,7 @@ pub(crate) struct Stream {
     /// Runs the driver.
     pump: Pump,
     session_id: String,
+    lease: Duration,
     handles: Handles,
 }
 
@@ -104,6 +106,7 @@ impl Stream {
             closing: Notify::new(),
         });
         let session_id = terms.session_id.clone();
+        let lease = terms.limits.lease;
         let handles = Handles {
             end: terms.first_handle.saturating_add(terms.handle_count),
             next: Mutex::new(terms.first_handle),
@@ -119,8 +122,14 @@ impl Stream {
             shared,
             pump,
             session_id,
+            lease,
             handles,
         }
+    }
+
+    /// How long the session lives without a sign of its client.
+    pub(crate) fn lease(&self) -> Duration {
+        self.lease
     }
 
     pub(crate) fn session_id(&self) -> &str {
