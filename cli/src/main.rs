@@ -13,6 +13,7 @@ mod payload;
 mod received;
 mod show;
 mod tcp_info;
+mod traffic;
 
 use std::process::ExitCode;
 

@@ -1,0 +1,8 @@
+//! What nc and forward share: connections as byte streams, how they are made, counted and ended.
+
+mod adapter;
+pub(crate) mod dial;
+pub(crate) mod duplex;
+pub(crate) mod meter;
+pub(crate) mod progress;
+pub(crate) mod signals;
