@@ -37,7 +37,7 @@ const CONNECTIONS: usize = 1_024;
 
 /// Carry connections between this host and the daemon's, as ssh's -L, -R and -D do
 ///
-/// Once everything listens, prints a line for each forward; with `-o raw` the address alone, which for port 0 has the port that the kernel
+/// Once everything listens, prints a line for each forward, those of -L before those of -R and -D; with `-o raw` the address alone, which for port 0 has the port that the kernel
 /// chose. Then it goes on until Ctrl-C or SIGTERM, which end it with exit status 0. A connection that cannot be made, or fails, is
 /// told on stderr and ends alone. At most 1024 connections are carried at once, and more wait.
 ///
