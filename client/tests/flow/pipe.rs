@@ -1,0 +1,166 @@
+//! Connections to a daemon that break after so many bytes, or on demand.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
+    sync::watch,
+};
+
+type Connecting = Pin<Box<dyn Future<Output = io::Result<DuplexStream>> + Send>>;
+
+/// A connector, and the ways to break what it connects.
+#[derive(Clone)]
+pub(crate) struct Pipes {
+    connect: Arc<dyn Fn() -> Connecting + Send + Sync>,
+    /// A linear congruential generator.
+    seed: Arc<Mutex<u64>>,
+    /// The most bytes that a connection carries; none: as many as there are.
+    budget: Option<i64>,
+    connections: Arc<AtomicUsize>,
+    /// Each change breaks all connections.
+    cut: watch::Sender<()>,
+}
+
+impl Pipes {
+    pub(crate) fn to<F>(
+        connect: impl Fn() -> F + Send + Sync + 'static,
+        seed: u64,
+        budget: Option<i64>,
+    ) -> Self
+    where
+        F: Future<Output = io::Result<DuplexStream>> + Send + 'static,
+    {
+        Self {
+            connect: Arc::new(move || Box::pin(connect())),
+            seed: Arc::new(Mutex::new(seed)),
+            budget,
+            connections: Arc::default(),
+            cut: watch::Sender::new(()),
+        }
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Breaks all connections.
+    pub(crate) fn cut(&self) {
+        self.cut.send_replace(());
+    }
+
+    /// 1 to `most`.
+    pub(crate) fn draw(&self, most: u64) -> u64 {
+        let mut seed = self.seed.lock().unwrap();
+        *seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        1 + (*seed >> 33) % most
+    }
+
+    pub(crate) fn connector(
+        &self,
+    ) -> impl Fn() -> Pin<Box<dyn Future<Output = io::Result<Pipe>> + Send>> + Send + 'static {
+        let pipes = self.clone();
+        move || {
+            let pipes = pipes.clone();
+            Box::pin(async move { pipes.pipe().await })
+        }
+    }
+
+    async fn pipe(&self) -> io::Result<Pipe> {
+        let mut cut = self.cut.subscribe();
+        let inner = (self.connect)().await?;
+        let first = self.connections.fetch_add(1, Ordering::SeqCst) == 0;
+        // The first carries the opening of the session.
+        let budget = self.budget.filter(|_| !first).map(|most| {
+            let most = most.unsigned_abs();
+            AtomicI64::new(i64::try_from(self.draw(most)).unwrap())
+        });
+        Ok(Pipe {
+            inner,
+            budget,
+            cut: Box::pin(async move {
+                let _ = cut.changed().await;
+            }),
+        })
+    }
+}
+
+/// One connection.
+pub(crate) struct Pipe {
+    inner: DuplexStream,
+    budget: Option<AtomicI64>,
+    cut: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Pipe {
+    fn is_broken(&mut self, context: &mut Context<'_>) -> bool {
+        let budget = self.budget.as_ref();
+        budget.is_some_and(|budget| budget.load(Ordering::SeqCst) <= 0)
+            || self.cut.as_mut().poll(context).is_ready()
+    }
+
+    fn spend(&self, bytes: usize) {
+        if let Some(budget) = &self.budget {
+            budget.fetch_sub(i64::try_from(bytes).unwrap(), Ordering::SeqCst);
+        }
+    }
+
+    /// How many of `bytes` still go.
+    fn allow(&self, bytes: usize) -> usize {
+        let left = self.budget.as_ref().map(|b| b.load(Ordering::SeqCst));
+        left.map_or(bytes, |left| bytes.min(usize::try_from(left).unwrap_or(0)))
+    }
+}
+
+impl AsyncRead for Pipe {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.is_broken(context) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.inner).poll_read(context, buffer);
+        self.spend(buffer.filled().len() - before);
+        read
+    }
+}
+
+impl AsyncWrite for Pipe {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.is_broken(context) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        let part = &data[..self.allow(data.len())];
+        let written = Pin::new(&mut self.inner).poll_write(context, part);
+        if let Poll::Ready(Ok(bytes)) = &written {
+            self.spend(*bytes);
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}
