@@ -114,6 +114,12 @@ impl Global {
             .connect(self.timeout, self.session.as_deref())
             .await
     }
+
+    /// A connection as [`client`](Self::client) makes it, with a session of its own that ends with this process, whatever --session says.
+    pub(crate) async fn open_session(&self, label: &str) -> Result<Connection, Failure> {
+        let endpoint = self.addr.clone().unwrap_or_else(Endpoint::default_daemon);
+        endpoint.open_session(label).await
+    }
 }
 
 /// A session's id, as `session open` prints it.

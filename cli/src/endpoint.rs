@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Deref, path::PathBuf, time::Duration};
 
-use farsock_client::{Builder, Client, Error};
+use farsock_client::{Builder, Client, Error, ErrorKind, SessionOptions};
 
 use crate::exit::Failure;
 
@@ -57,6 +57,17 @@ impl Endpoint {
         if let Some(timeout) = timeout {
             builder = builder.timeout(timeout.max(LEAST_TIMEOUT));
         }
+        self.connect_by(builder).await
+    }
+
+    /// Connects, and opens a session that ends with this process: for commands that move bytes as long as they run, and whose sockets
+    /// are of no use after them. `label` is its name for people.
+    pub(crate) async fn open_session(&self, label: &str) -> Result<Connection, Failure> {
+        let options = SessionOptions::new().label(label);
+        self.connect_by(Client::builder().session(options)).await
+    }
+
+    async fn connect_by(&self, builder: Builder) -> Result<Connection, Failure> {
         let (connected, embedded) = match self {
             Self::Daemon(address) => (builder.connect(address).await, None),
             Self::Embedded => {
@@ -70,7 +81,10 @@ impl Endpoint {
                 _embedded: embedded,
             }),
             Err(error) => Err(match error.violations() {
-                [] => Failure::Unreachable(error.to_string()),
+                [] if *error.kind() == ErrorKind::Unreachable => {
+                    Failure::Unreachable(error.to_string())
+                }
+                [] => Failure::of("connect to the daemon".to_owned(), &error),
                 [wrong, ..] => Failure::Usage(format!("--addr {self}: {}", wrong.description)),
             }),
         }
@@ -81,6 +95,17 @@ impl Endpoint {
 pub(crate) struct Connection {
     client: Client,
     _embedded: Option<Embedded>,
+}
+
+impl Connection {
+    /// Ends the session that was opened with it, and with it all its sockets, whose last bytes are delivered. Best effort: the lease
+    /// would do the same.
+    pub(crate) async fn end(self) {
+        if let Some(id) = self.client.session_id() {
+            let closing = self.client.close_session(id, false);
+            let _ = tokio::time::timeout(LEAST_TIMEOUT, closing).await;
+        }
+    }
 }
 
 impl Deref for Connection {

@@ -28,6 +28,10 @@ pub(crate) enum Failure {
     /// The command line, or a file that it names, makes no sense. Exit code 2, as clap's own.
     #[error("{0}")]
     Usage(String),
+    /// SIGINT or SIGTERM ended what was not done yet. Exit code 130, as a shell has it of a program that SIGINT killed. Nothing is printed:
+    /// who did it knows.
+    #[error("interrupted")]
+    Interrupted,
     /// The daemon could not be reached. Exit code 3.
     #[error("{0}")]
     Unreachable(String),
@@ -43,12 +47,13 @@ pub(crate) enum Failure {
 impl Failure {
     /// Prints the failure on stderr and tells the exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        let quiet =
-            matches!(self, Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe);
-        if quiet {
-            return ExitCode::SUCCESS;
+        match self {
+            Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                return ExitCode::SUCCESS;
+            }
+            Self::Interrupted => {}
+            _ => output::error(self),
         }
-        output::error(self);
         ExitCode::from(self.code())
     }
 
@@ -58,6 +63,7 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Unreachable(_) => 3,
             Self::Refused { .. } => 4,
+            Self::Interrupted => 130,
         }
     }
 
@@ -76,6 +82,15 @@ impl Failure {
             _ => format!("{:?}", error.code()),
         };
         Self::Refused { tried, name, text }
+    }
+
+    /// What `error`, of a stream of bytes that is a socket's, means for the command that tried `tried`.
+    pub(crate) fn of_io(tried: String, error: &io::Error) -> Self {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+        match inner {
+            Some(error) => Self::of(tried, error),
+            None => Self::Local(format!("{tried}: {error}")),
+        }
     }
 }
 

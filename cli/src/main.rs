@@ -13,6 +13,7 @@ mod payload;
 mod received;
 mod show;
 mod tcp_info;
+mod traffic;
 
 use std::process::ExitCode;
 
@@ -36,10 +37,13 @@ fn main() -> ExitCode {
 
 fn run(args: Args, output: &mut Output) -> Result<(), Failure> {
     let Args { global, command } = args;
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
-        .map_err(|error| Failure::Local(format!("cannot start: {error}")))?
-        .block_on(command.run(&global, output))
+        .map_err(|error| Failure::Local(format!("cannot start: {error}")))?;
+    let outcome = runtime.block_on(command.run(&global, output));
+    // A look-up of a name on this host cannot be ended, and after Ctrl-C is not worth waiting for.
+    runtime.shutdown_background();
+    outcome
 }

@@ -7,6 +7,7 @@ mod close;
 mod completions;
 mod connect;
 mod demo;
+mod forward;
 mod getpeername;
 mod getsockname;
 mod host;
@@ -16,6 +17,7 @@ mod journal;
 mod listen;
 mod ls;
 mod man;
+mod nc;
 mod opt;
 mod pair;
 mod poll;
@@ -56,6 +58,8 @@ pub(crate) enum Command {
     Opt(opt::Opt),
     Poll(poll::Poll),
     Splice(splice::Splice),
+    Nc(nc::Nc),
+    Forward(forward::Forward),
     Ls(ls::Ls),
     Info(info::Info),
     Journal(journal::Journal),
@@ -92,6 +96,8 @@ impl Command {
             Self::Opt(command) => command.run(global, output).await,
             Self::Poll(command) => command.run(global, output).await,
             Self::Splice(command) => command.run(global, output).await,
+            Self::Nc(command) => command.run(global).await,
+            Self::Forward(command) => command.run(global, output).await,
             Self::Ls(command) => command.run(global, output).await,
             Self::Info(command) => command.run(global, output).await,
             Self::Journal(command) => command.run(global, output).await,

@@ -3,11 +3,14 @@
 mod demo;
 mod errors;
 mod forms;
+mod forward;
 mod journal;
+mod nc;
 mod options;
 mod readme;
 mod session;
 mod shell;
+mod socks;
 mod splice;
 mod tcp;
 mod udp;

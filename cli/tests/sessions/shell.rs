@@ -1,9 +1,9 @@
 //! A shell for tests: a daemon on a unix socket of its own, and `farsock` commands that reach it by FARSOCK_ADDR.
 
 use std::{
-    io::{BufRead as _, BufReader, Write},
+    io::{BufRead as _, BufReader, Read, Write},
     path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio},
 };
 
 use farsock_daemon::{config::Config, server::Server, shutdown::Shutdown};
@@ -88,6 +88,14 @@ impl Shell {
         stderr
     }
 
+    /// A port of 127.0.0.1 that refuses connections: it is bound, so that nobody else gets it, but nobody listens there. Takes a handle.
+    pub(crate) fn closed_port(&self) -> u16 {
+        let handle = self.ok("socket tcp");
+        let address = self.ok(&format!("bind {handle} 127.0.0.1:0"));
+        let (_, port) = address.split_once(':').expect("it is IPv4's");
+        port.parse().expect("a port")
+    }
+
     /// Runs a command line; single quotes hold words together.
     pub(crate) fn run(&self, line: &str) -> Output {
         self.command(&words(line)).output().expect("it runs")
@@ -110,8 +118,18 @@ impl Shell {
 
     /// Starts a command that is going to wait.
     pub(crate) fn start_command(&self, line: &str) -> Waiting {
+        self.start_with(line, Stdio::null())
+    }
+
+    /// Starts a command that is given its stdin bit by bit.
+    pub(crate) fn start_piped(&self, line: &str) -> Waiting {
+        self.start_with(line, Stdio::piped())
+    }
+
+    fn start_with(&self, line: &str, stdin: Stdio) -> Waiting {
         let child = self
             .command(&words(line))
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -184,25 +202,67 @@ impl Waiting {
     /// Returns when it has said `note` on stderr, as its first line.
     #[track_caller]
     pub(crate) fn until_note(&mut self, note: &str) {
+        assert_eq!(self.note(), note, "{}", self.line);
+    }
+
+    /// The next line that it says on stderr.
+    #[track_caller]
+    pub(crate) fn note(&mut self) -> String {
         let child = self.child.as_mut().expect("it has not ended yet");
-        let stderr = child.stderr.as_mut().expect("stderr is piped");
-        // A byte at a time: what follows is for others to read.
-        let mut line = Vec::new();
-        let mut stderr = BufReader::with_capacity(1, stderr);
-        stderr.read_until(b'\n', &mut line).expect("it is readable");
-        assert_eq!(text(&line), format!("farsock: {note}\n"), "{}", self.line);
+        let line = line_of(child.stderr.as_mut().expect("stderr is piped"));
+        let note = line.strip_prefix("farsock: ");
+        note.unwrap_or_else(|| panic!("{}: {line:?}", self.line))
+            .to_owned()
+    }
+
+    /// The next line that it prints on stdout.
+    pub(crate) fn answer(&mut self) -> String {
+        line_of(self.stdout())
+    }
+
+    /// Its stdout.
+    pub(crate) fn stdout(&mut self) -> &mut ChildStdout {
+        let child = self.child.as_mut().expect("it has not ended yet");
+        child.stdout.as_mut().expect("stdout is piped")
+    }
+
+    /// Its stdout, to be read elsewhere or closed.
+    pub(crate) fn take_stdout(&mut self) -> ChildStdout {
+        let child = self.child.as_mut().expect("it has not ended yet");
+        child.stdout.take().expect("stdout is piped, and not taken")
+    }
+
+    /// Its stdin; ends when it is dropped.
+    pub(crate) fn take_stdin(&mut self) -> ChildStdin {
+        let child = self.child.as_mut().expect("it has not ended yet");
+        child.stdin.take().expect("stdin is piped, and not taken")
+    }
+
+    /// Writes to its stdin.
+    pub(crate) fn give(&mut self, data: &str) {
+        let child = self.child.as_mut().expect("it has not ended yet");
+        let stdin = child.stdin.as_mut().expect("stdin is piped");
+        stdin
+            .write_all(data.as_bytes())
+            .expect("it reads its stdin");
     }
 
     /// Ctrl-C.
     pub(crate) fn interrupt(&self) {
+        self.signal("INT");
+    }
+
+    /// SIGINT, SIGTERM ..., by what follows "SIG".
+    pub(crate) fn signal(&self, name: &str) {
         let child = self.child.as_ref().expect("it has not ended yet");
         let sent = Command::new("/bin/sh")
-            .args(["-c", &format!("kill -INT {}", child.id())])
+            .args(["-c", &format!("kill -{name} {}", child.id())])
             .status();
         assert!(sent.expect("sh runs").success());
     }
 
-    fn end(&mut self) -> Output {
+    /// Waits for its end, in whatever order.
+    pub(crate) fn end(&mut self) -> Output {
         let child = self.child.take().expect("it has not ended yet");
         child.wait_with_output().expect("it ends")
     }
@@ -231,6 +291,15 @@ pub(crate) fn farsock() -> Command {
 /// Output as text.
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("the output is UTF-8")
+}
+
+/// The next line, without its end. A byte at a time: what follows is for others to read.
+fn line_of(source: impl Read) -> String {
+    let mut line = Vec::new();
+    BufReader::with_capacity(1, source)
+        .read_until(b'\n', &mut line)
+        .expect("it is readable");
+    text(&line).trim_end_matches('\n').to_owned()
 }
 
 /// Words between spaces; single quotes hold words together.

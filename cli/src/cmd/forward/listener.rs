@@ -1,0 +1,205 @@
+//! A listening socket of either side, and what it accepts.
+
+use std::{io, net::SocketAddr};
+
+use farsock_client::{Client, Error, ErrorKind, Reason};
+use tokio::net;
+
+use super::side::Side;
+use crate::{
+    exit::{Failure, Tried},
+    traffic::{
+        dial,
+        duplex::{self, Stream},
+    },
+};
+
+/// A socket that waits for connections.
+pub(super) struct Listener {
+    socket: Socket,
+    name: String,
+    port: u16,
+    /// Removed with it.
+    _path: Option<Path>,
+}
+
+enum Socket {
+    TcpHere(net::TcpListener),
+    UnixHere(net::UnixListener),
+    TcpThere(farsock_client::TcpListener),
+    UnixThere(farsock_client::UnixListener),
+}
+
+/// A path of this host, which is removed when nobody listens there any more.
+struct Path(String);
+
+/// A connection that was accepted.
+pub(super) struct Accepted {
+    pub(super) stream: Stream,
+    /// Who made it.
+    pub(super) peer: String,
+    /// This end's address and the peer's, of a TCP connection on this host.
+    pub(super) ends: Option<(SocketAddr, SocketAddr)>,
+}
+
+/// Why there is no listener.
+pub(super) struct Refused {
+    pub(super) failure: Failure,
+    /// This host has no such address at all.
+    pub(super) no_such_address: bool,
+}
+
+/// Why nothing was accepted.
+pub(super) enum NotAccepted {
+    /// The next may be.
+    ThisTime(Failure),
+    /// No other will be.
+    AnyMore(Failure),
+}
+
+impl Listener {
+    /// Listens at an address of a side.
+    pub(super) async fn bind(
+        side: Side,
+        client: &Client,
+        address: SocketAddr,
+    ) -> Result<Self, Refused> {
+        let (socket, local) = match side {
+            Side::Here => {
+                let listening = net::TcpListener::bind(address).await;
+                let listening =
+                    listening.and_then(|listener| Ok((listener.local_addr()?, listener)));
+                let (local, listener) = listening.map_err(|error| Refused {
+                    no_such_address: no_such_address(error.kind(), error.raw_os_error()),
+                    failure: Failure::Local(format!("listen {address}: {error}")),
+                })?;
+                (Socket::TcpHere(listener), local)
+            }
+            Side::There => {
+                let listening = farsock_client::TcpListener::bind(client, address).await;
+                let listener = listening.map_err(|error| Refused {
+                    no_such_address: matches!(
+                        error.errno_name(),
+                        Some("EADDRNOTAVAIL" | "EAFNOSUPPORT")
+                    ),
+                    failure: Failure::of(format!("listen {address}"), &error),
+                })?;
+                let local = listener.local_addr();
+                (Socket::TcpThere(listener), local)
+            }
+        };
+        Ok(Self {
+            socket,
+            name: local.to_string(),
+            port: local.port(),
+            _path: None,
+        })
+    }
+
+    pub(super) fn unix_here(path: &str) -> Result<Self, Failure> {
+        let listener = net::UnixListener::bind(path)
+            .map_err(|error| Failure::Local(format!("listen {path}: {error}")))?;
+        Ok(Self {
+            socket: Socket::UnixHere(listener),
+            name: path.to_owned(),
+            port: 0,
+            _path: Some(Path(path.to_owned())),
+        })
+    }
+
+    pub(super) async fn unix_there(client: &Client, path: &str) -> Result<Self, Failure> {
+        let listener = farsock_client::UnixListener::bind(client, dial::unix_path(path))
+            .await
+            .tried(|| format!("listen {path}"))?;
+        Ok(Self {
+            socket: Socket::UnixThere(listener),
+            name: path.to_owned(),
+            port: 0,
+            _path: None,
+        })
+    }
+
+    /// Its address or path, with the port that the kernel chose.
+    pub(super) fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Waits for the next connection.
+    pub(super) async fn accept(&self) -> Result<Accepted, NotAccepted> {
+        match &self.socket {
+            Socket::TcpHere(listener) => {
+                let accepted = listener.accept().await;
+                let (stream, peer) = accepted.map_err(|error| self.not_accepted_here(&error))?;
+                // What is carried was put together by its sender already.
+                let _ = stream.set_nodelay(true);
+                Ok(Accepted {
+                    ends: stream.local_addr().ok().map(|local| (local, peer)),
+                    stream: Box::new(stream),
+                    peer: peer.to_string(),
+                })
+            }
+            Socket::UnixHere(listener) => {
+                let accepted = listener.accept().await;
+                let (stream, _) = accepted.map_err(|error| self.not_accepted_here(&error))?;
+                // Who connects to a unix socket has no name.
+                Ok(Accepted {
+                    stream: Box::new(stream),
+                    peer: self.name.clone(),
+                    ends: None,
+                })
+            }
+            Socket::TcpThere(listener) => {
+                let accepted = listener.accept().await;
+                let (stream, peer) = accepted.map_err(|error| self.not_accepted_there(&error))?;
+                Ok(Accepted {
+                    stream: duplex::tcp(stream),
+                    peer: peer.to_string(),
+                    ends: None,
+                })
+            }
+            Socket::UnixThere(listener) => {
+                let accepted = listener.accept().await;
+                let (stream, _) = accepted.map_err(|error| self.not_accepted_there(&error))?;
+                Ok(Accepted {
+                    stream: duplex::unix(stream),
+                    peer: self.name.clone(),
+                    ends: None,
+                })
+            }
+        }
+    }
+
+    /// A listening socket of this host goes on: what fails is one connection, or the room for it.
+    fn not_accepted_here(&self, error: &io::Error) -> NotAccepted {
+        NotAccepted::ThisTime(Failure::Local(format!("accept at {}: {error}", self.name)))
+    }
+
+    fn not_accepted_there(&self, error: &Error) -> NotAccepted {
+        let failure = Failure::of(format!("accept at {}", self.name), error);
+        match error.kind() {
+            ErrorKind::Kernel { .. }
+            | ErrorKind::Daemon {
+                reason: Reason::QuotaExceeded | Reason::ResultsFull,
+            } => NotAccepted::ThisTime(failure),
+            _ => NotAccepted::AnyMore(failure),
+        }
+    }
+}
+
+impl Drop for Path {
+    fn drop(&mut self) {
+        // Somebody may have been quicker.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Whether this host lacks the address, or the family.
+fn no_such_address(kind: io::ErrorKind, errno: Option<i32>) -> bool {
+    // EAFNOSUPPORT, which has no kind of its own.
+    const NO_FAMILY: i32 = if cfg!(target_os = "linux") { 97 } else { 47 };
+    kind == io::ErrorKind::AddrNotAvailable || errno == Some(NO_FAMILY)
+}

@@ -1,0 +1,179 @@
+//! `farsock forward`: connections carried between this host and the daemon's, as ssh's -L, -R and -D carry them.
+//!
+//! Tasks: one for each listening socket, owned by the command, which aborts it at its end; one for each connection, owned by the
+//! task that accepted it. A connection that is aborted is closed; nothing else depends on it.
+
+mod accept;
+mod dynamic;
+mod listener;
+mod relay;
+mod side;
+mod socks;
+mod spec;
+mod udp;
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+};
+
+use self::{
+    accept::{Goal, Route, Shared},
+    side::Side,
+    spec::{Dynamic, Forwarding, Listen},
+};
+use crate::{
+    args::Global,
+    exit::Failure,
+    output::{Format, Output},
+    traffic::{dial::Dialing, signals::Signals},
+};
+
+/// Connections that are carried at once. Those beyond wait in the kernel's backlog.
+const CONNECTIONS: usize = 1_024;
+
+/// Carry connections between this host and the daemon's, as ssh's -L, -R and -D do
+///
+/// Once everything listens, prints a line for each forward, those of -L before those of -R and -D; with `-o raw` the address alone, which for port 0 has the port that the kernel
+/// chose. Then it goes on until Ctrl-C or SIGTERM, which end it with exit status 0. A connection that cannot be made, or fails, is
+/// told on stderr and ends alone. At most 1024 connections are carried at once, and more wait.
+///
+/// BIND is the address to listen at. Without it: the loopback addresses, 127.0.0.1 and ::1. Empty or "*": all addresses. Names to
+/// connect to are resolved where the connection is made from. An IPv6 address stands in brackets. A field with a slash is the path of
+/// a unix socket, in which a backslash stands before a colon. A path that is listened at must not exist; on this host it is removed at the end, on the
+/// daemon's it stays.
+///
+/// The sockets live in a session of this command's own, which ends with it, whatever --session says. --timeout is how long connecting
+/// from the daemon's host may take.
+#[derive(clap::Args)]
+#[command(
+    group = clap::ArgGroup::new("forwards").required(true).multiple(true),
+    override_usage = "farsock forward [OPTIONS] <-L FORWARD|-R FORWARD|-D [BIND:]PORT>...",
+    after_help = "\
+Examples:
+  farsock forward -L 8080:intranet.example:80    localhost:8080 is the daemon's intranet.example:80
+  farsock forward -R '*:8080:localhost:3000'     its port 8080 is localhost:3000 of this host
+  farsock forward -D 1080 -v                     curl --socks5-hostname localhost:1080 ...
+  farsock forward -L /tmp/db.sock:/run/postgresql/.s.PGSQL.5432
+  farsock forward -L '[::1]:5353:[2001:db8::1]:53' -R 2222:localhost:22
+  read ADDRESS < <(farsock forward -o raw -D 0)  a port that the kernel chooses"
+)]
+pub(crate) struct Forward {
+    /// Listen on this host, connect from the daemon's
+    ///
+    /// Either end may be the path of a unix socket: 8080:/run/a.sock, /tmp/a.sock:host:80, /tmp/a.sock:/run/a.sock.
+    #[arg(
+        short = 'L',
+        long,
+        value_name = "[BIND:]PORT:HOST:HOSTPORT",
+        group = "forwards"
+    )]
+    local: Vec<Forwarding>,
+    /// Listen on the daemon's host, connect from this one; forms as of -L
+    #[arg(
+        short = 'R',
+        long,
+        value_name = "[BIND:]PORT:HOST:HOSTPORT",
+        group = "forwards"
+    )]
+    remote: Vec<Forwarding>,
+    /// Be a SOCKS 5 server on this host, whose connections and datagrams come from the daemon's
+    ///
+    /// CONNECT and UDP ASSOCIATE, to IPv4 and IPv6 addresses and names, without authentication.
+    #[arg(short = 'D', long, value_name = "[BIND:]PORT", group = "forwards")]
+    dynamic: Vec<Dynamic>,
+    /// Tell each connection's end on stderr: bytes each way, and their rate
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+impl Forward {
+    pub(crate) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
+        let mut signals = Signals::install()?;
+        let connection = global.open_session("forward").await?;
+        // One failure is enough to end, so that there is room for no more.
+        let (fatal, mut failed) = mpsc::channel(1);
+        let shared = Arc::new(Shared {
+            client: connection.clone(),
+            dialing: Dialing {
+                timeout: global.timeout,
+                ..Dialing::default()
+            },
+            permits: Arc::new(Semaphore::new(CONNECTIONS)),
+            verbose: self.verbose,
+            fatal,
+        });
+        let mut listeners = JoinSet::new();
+        let result = tokio::select! {
+            result = self.listen(&shared, output, &mut listeners) => result,
+            () = signals.next() => Err(Failure::Interrupted),
+        };
+        let result = match result {
+            Ok(()) => tokio::select! {
+                () = signals.next() => Ok(()),
+                Some(failure) = failed.recv() => Err(failure),
+            },
+            failure => failure,
+        };
+        // Waited for, so that the paths they listened at are gone.
+        listeners.shutdown().await;
+        drop(shared);
+        connection.end().await;
+        result
+    }
+
+    /// Listens for every forward, or for none; says so; and only then accepts.
+    async fn listen(
+        self,
+        shared: &Arc<Shared>,
+        output: &mut Output,
+        tasks: &mut JoinSet<()>,
+    ) -> Result<(), Failure> {
+        let routes = self.local.into_iter().map(|forwarding| {
+            let target = forwarding.target.clone();
+            let goal = Goal::Target(Side::There, target);
+            ("-L", Side::Here, forwarding.listen, goal)
+        });
+        let routes = routes.chain(self.remote.into_iter().map(|forwarding| {
+            let target = forwarding.target.clone();
+            let goal = Goal::Target(Side::Here, target);
+            ("-R", Side::There, forwarding.listen, goal)
+        }));
+        let routes = routes.chain(self.dynamic.into_iter().map(|Dynamic { bind, port }| {
+            let listen = Listen::Tcp { bind, port };
+            ("-D", Side::Here, listen, Goal::Socks)
+        }));
+        let mut listening = Vec::new();
+        for (letter, side, listen, goal) in routes {
+            let listeners = side.listen(&shared.client, &listen).await?;
+            listening.push((Route { letter, goal }, listeners));
+        }
+        for (route, listeners) in &listening {
+            let addresses: Vec<String> = listeners.iter().map(|one| one.name()).collect();
+            let (letter, goal) = (route.letter, route.goal.to_string());
+            match output.format() {
+                Format::Table => {
+                    output.line(format_args!("{letter} {} -> {goal}", addresses[0]))?
+                }
+                Format::Raw => output.line(&addresses[0])?,
+                Format::Json => output.json(&json!({
+                    "forward": letter,
+                    "addresses": addresses,
+                    "target": goal,
+                }))?,
+            }
+        }
+        output.flush()?;
+        for (route, listeners) in listening {
+            let route = Arc::new(route);
+            for listener in listeners {
+                let (route, shared) = (Arc::clone(&route), Arc::clone(shared));
+                tasks.spawn(accept::all(listener, route, shared));
+            }
+        }
+        Ok(())
+    }
+}
