@@ -7,6 +7,8 @@ mod operation_latency;
 mod operation_rate;
 mod setup_rtt;
 mod start;
+mod stream_down;
+mod stream_up;
 mod unary_latency;
 mod unary_rate;
 
@@ -23,6 +25,8 @@ pub(crate) const CASES: &[Case] = &[
     unary_rate::CASE,
     operation_rate::CASE,
     setup_rtt::CASE,
+    stream_up::CASE,
+    stream_down::CASE,
     handle_cost::CASE,
     handle_scale::CASE,
     start::CASE,
