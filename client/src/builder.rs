@@ -1,6 +1,11 @@
 //! How a client connects: options, the HTTP/2 settings, and which daemon instance it keeps to.
 
-use std::{future::Future, io, time::Duration};
+use std::{
+    future::Future,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -23,6 +28,10 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 /// The largest frame the daemon may send. HTTP/2's default of 16 KiB costs a header, and a wake-up,
 /// per 16 KiB.
 const MAX_FRAME: u32 = 1 << 20;
+/// One flow of bulk data may arrive this far ahead of its task: twice the flow's own window, so that HTTP/2's never ends first.
+const BULK_STREAM_WINDOW: u32 = 2 << 20;
+/// All flows together may: 16 that all arrive at once. Each is always read, so they do not hold each other up.
+const BULK_CONNECTION_WINDOW: u32 = 32 << 20;
 /// Only network connections need pings: on one machine the end of a daemon ends its connections.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long a ping may stay unanswered until the connection counts as broken.
@@ -216,16 +225,25 @@ impl Builder {
         F: Future<Output = io::Result<IO>> + Send + 'static,
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        // Two connections use it, one after the other: only the future is made under the lock.
+        let connector = Arc::new(Mutex::new(connector));
         let connector = tower::service_fn(move |_| {
-            let opening = connector();
+            let opening = connector.lock().unwrap_or_else(PoisonError::into_inner)();
             async move { opening.await.map(TokioIo::new) }
         });
+        let bulk = endpoint
+            .clone()
+            .initial_stream_window_size(BULK_STREAM_WINDOW)
+            .initial_connection_window_size(BULK_CONNECTION_WINDOW)
+            .connect_with_connector_lazy(connector.clone());
         let channel: Channel = endpoint
             .connect_with_connector(connector)
             .await
             .map_err(|error| Error::unreachable_at(name, &error))?;
         let transport = Transport {
             channel,
+            bulk,
+            found: Arc::default(),
             timeout: self.timeout,
             connect_timeout: self.connect_timeout,
             max_response_bytes: self.max_response_bytes,

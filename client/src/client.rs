@@ -2,7 +2,10 @@
 
 use std::{fmt, future::Future, io, sync::Arc, time::Duration};
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::OnceCell,
+};
 use tonic::{
     metadata::{Ascii, MetadataValue},
     transport::Channel,
@@ -61,6 +64,10 @@ struct Inner {
 #[derive(Clone)]
 pub(crate) struct Transport {
     pub(crate) channel: Channel,
+    /// A connection of its own for bulk data, made when it is first used: calls do not wait behind bulk data.
+    pub(crate) bulk: Channel,
+    /// The instance that the first flow found; a client with a session has asked for none.
+    pub(crate) found: Arc<OnceCell<MetadataValue<Ascii>>>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) connect_timeout: Duration,
     pub(crate) max_response_bytes: usize,

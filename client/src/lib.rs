@@ -64,6 +64,7 @@ mod client;
 mod convert;
 mod errno;
 mod error;
+mod flow;
 mod host;
 mod journal;
 mod net;
@@ -103,8 +104,14 @@ pub use crate::{
     },
     journal::{Journal, JournalEvent, JournalOptions, JournalRecord},
     net::{
-        tcp_listener::TcpListener, tcp_stream::TcpStream, udp_socket::UdpSocket,
-        unix_datagram::UnixDatagram, unix_listener::UnixListener, unix_stream::UnixStream,
+        datagrams::{Datagrams, DatagramsOptions},
+        halves::{OwnedReadHalf, OwnedWriteHalf},
+        tcp_listener::TcpListener,
+        tcp_stream::TcpStream,
+        udp_socket::UdpSocket,
+        unix_datagram::UnixDatagram,
+        unix_listener::UnixListener,
+        unix_stream::UnixStream,
     },
     operation::{Operation, Timing},
     pipeline::Pipeline,

@@ -1,5 +1,8 @@
 //! Sockets in the shape that tokio's have, each over a [`RemoteSocket`].
 
+mod connection;
+pub(crate) mod datagrams;
+pub(crate) mod halves;
 pub(crate) mod tcp_listener;
 pub(crate) mod tcp_stream;
 pub(crate) mod udp_socket;
@@ -73,7 +76,7 @@ macro_rules! connected_messages {
             ///
             /// As of [`RemoteSocket::send`](crate::RemoteSocket::send).
             pub async fn send(&self, data: impl Into<bytes::Bytes>) -> crate::Result<usize> {
-                self.socket.send(data).await
+                self.socket().send(data).await
             }
 
             /// Receives at most `length` bytes; of a stream, none at its end. What else the kernel
@@ -84,7 +87,7 @@ macro_rules! connected_messages {
             ///
             /// As of [`RemoteSocket::recv`](crate::RemoteSocket::recv).
             pub async fn recv(&self, length: usize) -> crate::Result<bytes::Bytes> {
-                Ok(self.socket.recv(length).await?.data)
+                Ok(self.socket().recv(length).await?.data)
             }
         }
     };

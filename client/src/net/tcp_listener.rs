@@ -4,8 +4,12 @@ use std::net::SocketAddr;
 
 use farsock_proto::v1::{self, SocketOption};
 
+use tokio_stream::Stream;
+
 use super::{BACKLOG, bound, internet, ip, over_remote_socket};
-use crate::{Client, RemoteSocket, Result, SocketOptions, SocketType, TcpStream};
+use crate::{
+    Client, RemoteSocket, Result, SocketOptions, SocketType, TcpStream, flow::connections::Incoming,
+};
 
 /// A TCP socket of the daemon that waits for connections.
 #[derive(Debug)]
@@ -54,6 +58,23 @@ impl TcpListener {
     pub async fn accept(&self) -> Result<(TcpStream, SocketAddr)> {
         let (socket, peer) = self.socket.accept().await?;
         Ok((TcpStream::from_socket(socket), ip(&peer)?))
+    }
+
+    /// The connections, one after the other, accepted ahead: for many of them, where [`accept`](Self::accept) would cost a round
+    /// trip each. Corresponds to accept(2), again and again.
+    ///
+    /// Up to 64 connections wait here to be taken; each comes exactly once, even if the connection to the daemon breaks. Errors of
+    /// accept(2), such as EMFILE, are items, and do not end it. It ends after the error that no connection can follow, such as
+    /// [`Reason::HandleClosed`](crate::Reason::HandleClosed) when the listener is closed.
+    ///
+    /// While it is there, [`accept`](Self::accept) is refused as [`Reason::StreamInUse`](crate::Reason::StreamInUse), and for a
+    /// moment longer when it was dropped; that closes the connections that were accepted and not taken.
+    pub fn incoming(
+        &self,
+    ) -> impl Stream<Item = Result<(TcpStream, SocketAddr)>> + Send + Unpin + use<> {
+        Incoming::new(&self.socket, |(socket, peer)| {
+            Ok((TcpStream::from_socket(socket), ip(&peer)?))
+        })
     }
 
     /// The address that it is bound to, with the port that the kernel chose.

@@ -4,16 +4,20 @@ use std::{net::SocketAddr, time::Duration};
 
 use farsock_proto::v1::{self, SocketOption};
 
-use super::{connected, connected_messages, internet, ip, over_remote_socket};
-use crate::{Client, OptionValue, RemoteSocket, Result, ShutdownHow, SocketType};
+use super::{
+    connected, connected_messages,
+    connection::{Connection, over_connection},
+    internet, ip,
+};
+use crate::{Client, OptionValue, Result, SocketType};
 
 /// A TCP connection of the daemon.
 #[derive(Debug)]
 pub struct TcpStream {
-    socket: RemoteSocket,
+    connection: Connection,
 }
 
-over_remote_socket!(TcpStream);
+over_connection!(TcpStream);
 connected_messages!(TcpStream);
 
 impl Client {
@@ -39,22 +43,7 @@ impl TcpStream {
         let address = address.into();
         let domain = internet(&address);
         let socket = connected(client, domain, SocketType::Stream, address).await?;
-        Ok(Self { socket })
-    }
-
-    /// A connection that exists already. Nothing is checked: calls tell what the socket is.
-    #[must_use]
-    pub fn from_socket(socket: RemoteSocket) -> Self {
-        Self { socket }
-    }
-
-    /// Ends one or both directions. Corresponds to shutdown(2).
-    ///
-    /// # Errors
-    ///
-    /// As of [`RemoteSocket::shutdown`].
-    pub async fn shutdown(&self, how: impl Into<ShutdownHow>) -> Result<()> {
-        self.socket.shutdown(how).await
+        Ok(Self::from_socket(socket))
     }
 
     /// Tells the address of this end. Corresponds to getsockname(2).
@@ -63,7 +52,7 @@ impl TcpStream {
     ///
     /// As of [`RemoteSocket::socket_name`].
     pub async fn local_addr(&self) -> Result<SocketAddr> {
-        ip(&self.socket.socket_name().await?)
+        ip(&self.socket().socket_name().await?)
     }
 
     /// Tells the address of the other end. Corresponds to getpeername(2).
@@ -72,7 +61,7 @@ impl TcpStream {
     ///
     /// As of [`RemoteSocket::peer_name`].
     pub async fn peer_addr(&self) -> Result<SocketAddr> {
-        ip(&self.socket.peer_name().await?)
+        ip(&self.socket().peer_name().await?)
     }
 
     /// Sends small segments at once (TCP_NODELAY).
@@ -81,7 +70,7 @@ impl TcpStream {
     ///
     /// As of [`RemoteSocket::set_option`].
     pub async fn set_nodelay(&self, nodelay: bool) -> Result<()> {
-        self.socket
+        self.socket()
             .set_option(SocketOption::TcpNodelay, nodelay)
             .await
     }
@@ -92,7 +81,7 @@ impl TcpStream {
     ///
     /// As of [`RemoteSocket::option`].
     pub async fn nodelay(&self) -> Result<bool> {
-        let value = self.socket.option(SocketOption::TcpNodelay).await?;
+        let value = self.socket().option(SocketOption::TcpNodelay).await?;
         Ok(value == OptionValue::Flag(true))
     }
 
@@ -103,7 +92,7 @@ impl TcpStream {
     ///
     /// As of [`RemoteSocket::set_option`].
     pub async fn set_linger(&self, linger: Option<Duration>) -> Result<()> {
-        self.socket
+        self.socket()
             .set_option(SocketOption::SoLinger, OptionValue::Linger(linger))
             .await
     }

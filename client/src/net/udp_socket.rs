@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use farsock_proto::{Violation, v1};
 
-use super::{bound, connected_messages, internet, ip, over_remote_socket};
+use super::{bound, connected_messages, datagrams::batches, internet, ip, over_remote_socket};
 use crate::{
     Client, Error, RemoteSocket, Result, SocketOptions, SocketType,
     call::{Rpc, Tried},
@@ -19,6 +19,7 @@ pub struct UdpSocket {
 
 over_remote_socket!(UdpSocket);
 connected_messages!(UdpSocket);
+batches!(UdpSocket);
 
 impl UdpSocket {
     /// Creates a UDP socket and binds it to `address`, such as "127.0.0.1:0", in one round trip.

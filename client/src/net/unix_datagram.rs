@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use farsock_proto::v1;
 
-use super::{bound, connected_messages, over_remote_socket};
+use super::{bound, connected_messages, datagrams::batches, over_remote_socket};
 use crate::{Address, Client, Domain, Protocol, RemoteSocket, Result, SocketOptions, SocketType};
 
 /// A unix datagram socket of the daemon. The kernel loses none of its datagrams: a send waits while
@@ -15,6 +15,7 @@ pub struct UnixDatagram {
 
 over_remote_socket!(UnixDatagram);
 connected_messages!(UnixDatagram);
+batches!(UnixDatagram);
 
 impl UnixDatagram {
     /// Creates a unix datagram socket and binds it to `address`, such as "unix:/run/a.sock" or

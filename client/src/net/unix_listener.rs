@@ -2,8 +2,13 @@
 
 use farsock_proto::v1;
 
+use tokio_stream::Stream;
+
 use super::{BACKLOG, bound, over_remote_socket};
-use crate::{Address, Client, Domain, RemoteSocket, Result, SocketOptions, SocketType, UnixStream};
+use crate::{
+    Address, Client, Domain, RemoteSocket, Result, SocketOptions, SocketType, UnixStream,
+    flow::connections::Incoming,
+};
 
 /// A unix stream socket of the daemon that waits for connections.
 #[derive(Debug)]
@@ -38,6 +43,23 @@ impl UnixListener {
     pub async fn accept(&self) -> Result<(UnixStream, Address)> {
         let (socket, peer) = self.socket.accept().await?;
         Ok((UnixStream::from_socket(socket), peer))
+    }
+
+    /// The connections, one after the other, accepted ahead: for many of them, where [`accept`](Self::accept) would cost a round
+    /// trip each. Corresponds to accept(2), again and again.
+    ///
+    /// Up to 64 connections wait here to be taken; each comes exactly once, even if the connection to the daemon breaks. Errors of
+    /// accept(2), such as EMFILE, are items, and do not end it. It ends after the error that no connection can follow, such as
+    /// [`Reason::HandleClosed`](crate::Reason::HandleClosed) when the listener is closed.
+    ///
+    /// While it is there, [`accept`](Self::accept) is refused as [`Reason::StreamInUse`](crate::Reason::StreamInUse), and for a
+    /// moment longer when it was dropped; that closes the connections that were accepted and not taken.
+    pub fn incoming(
+        &self,
+    ) -> impl Stream<Item = Result<(UnixStream, Address)>> + Send + Unpin + use<> {
+        Incoming::new(&self.socket, |(socket, peer)| {
+            Ok((UnixStream::from_socket(socket), peer))
+        })
     }
 
     /// The address that it is bound to, with the name that the kernel chose.

@@ -2,16 +2,19 @@
 
 use farsock_proto::v1;
 
-use super::{connected, connected_messages, over_remote_socket};
-use crate::{Address, Client, Domain, Protocol, RemoteSocket, Result, ShutdownHow, SocketType};
+use super::{
+    connected, connected_messages,
+    connection::{Connection, over_connection},
+};
+use crate::{Address, Client, Domain, Protocol, Result, SocketType};
 
 /// A unix stream connection of the daemon.
 #[derive(Debug)]
 pub struct UnixStream {
-    socket: RemoteSocket,
+    connection: Connection,
 }
 
-over_remote_socket!(UnixStream);
+over_connection!(UnixStream);
 connected_messages!(UnixStream);
 
 impl UnixStream {
@@ -24,7 +27,7 @@ impl UnixStream {
     pub async fn connect(client: &Client, address: impl Into<v1::Address>) -> Result<Self> {
         let (domain, kind) = (Domain::Unix, SocketType::Stream);
         let socket = connected(client, domain, kind, address.into()).await?;
-        Ok(Self { socket })
+        Ok(Self::from_socket(socket))
     }
 
     /// Two that are connected with each other. Corresponds to socketpair(2).
@@ -38,28 +41,13 @@ impl UnixStream {
         Ok((Self::from_socket(first), Self::from_socket(second)))
     }
 
-    /// A connection that exists already. Nothing is checked: calls tell what the socket is.
-    #[must_use]
-    pub fn from_socket(socket: RemoteSocket) -> Self {
-        Self { socket }
-    }
-
-    /// Ends one or both directions. Corresponds to shutdown(2).
-    ///
-    /// # Errors
-    ///
-    /// As of [`RemoteSocket::shutdown`].
-    pub async fn shutdown(&self, how: impl Into<ShutdownHow>) -> Result<()> {
-        self.socket.shutdown(how).await
-    }
-
     /// Tells the address of this end. Corresponds to getsockname(2).
     ///
     /// # Errors
     ///
     /// As of [`RemoteSocket::socket_name`].
     pub async fn local_addr(&self) -> Result<Address> {
-        self.socket.socket_name().await
+        self.socket().socket_name().await
     }
 
     /// Tells the address of the other end. Corresponds to getpeername(2).
@@ -68,6 +56,6 @@ impl UnixStream {
     ///
     /// As of [`RemoteSocket::peer_name`].
     pub async fn peer_addr(&self) -> Result<Address> {
-        self.socket.peer_name().await
+        self.socket().peer_name().await
     }
 }

@@ -93,7 +93,7 @@ impl RemoteSocket {
     }
 }
 
-fn message(wire: v1::ReceivedMessage) -> Result<ReceivedMessage, Violation> {
+pub(crate) fn message(wire: v1::ReceivedMessage) -> Result<ReceivedMessage, Violation> {
     Ok(ReceivedMessage {
         data: wire.payload.map(Bytes::from).unwrap_or_default(),
         address: convert::optional_address("messages.address", wire.address)?,

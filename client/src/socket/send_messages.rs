@@ -101,7 +101,7 @@ impl RemoteSocket {
     }
 }
 
-fn wire_message(message: OutgoingMessage) -> v1::OutgoingMessage {
+pub(crate) fn wire_message(message: OutgoingMessage) -> v1::OutgoingMessage {
     v1::OutgoingMessage {
         payload: Some(Payload::Data(message.data)),
         address: message.address,

@@ -281,7 +281,7 @@ fn end_of(status: Status) -> End {
     }
 }
 
-fn expired(message: &str) -> Status {
+pub(crate) fn expired(message: &str) -> Status {
     Status::with_error_details(
         Code::Aborted,
         message,

@@ -16,7 +16,7 @@ mod wire;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use farsock_proto::v1::{
@@ -29,7 +29,8 @@ use tonic::{
 };
 
 pub(crate) use self::{
-    driver::Terms,
+    backoff::Backoff,
+    driver::{Terms, expired},
     ledger::Limits,
     pending::Pending,
     returned::{Kind, Lane, Offer, Want},
@@ -72,6 +73,7 @@ pub(crate) enum Ended {
 pub(crate) struct Stream {
     shared: Arc<Shared>,
     session_id: String,
+    lease: Duration,
     handles: Handles,
 }
 
@@ -101,6 +103,7 @@ impl Stream {
             closing: Notify::new(),
         });
         let session_id = terms.session_id.clone();
+        let lease = terms.limits.lease;
         let handles = Handles {
             end: terms.first_handle.saturating_add(terms.handle_count),
             next: Mutex::new(terms.first_handle),
@@ -114,8 +117,14 @@ impl Stream {
         Self {
             shared,
             session_id,
+            lease,
             handles,
         }
+    }
+
+    /// How long the session lives without a sign of its client.
+    pub(crate) fn lease(&self) -> Duration {
+        self.lease
     }
 
     pub(crate) fn session_id(&self) -> &str {

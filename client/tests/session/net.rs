@@ -24,7 +24,7 @@ async fn tcp_connects_talks_and_ends_over_both_families() -> Result<(), Error> {
         near.set_nodelay(true).await?;
         assert!(near.nodelay().await? && !far.nodelay().await?);
         near.send("hello").await?;
-        near.shutdown(Shutdown::Write).await?;
+        near.socket().shutdown(Shutdown::Write).await?;
         assert_eq!(far.recv(64).await?, "hello");
         assert_eq!(far.recv(64).await?, "");
         far.set_linger(Some(Duration::ZERO)).await?;
@@ -64,7 +64,7 @@ async fn unix_listens_in_the_abstract_namespace() -> Result<(), Error> {
     assert_eq!(peer, Address::Unix(UnixAddress::Unnamed));
     assert_eq!(near.peer_addr().await?, far.local_addr().await?);
     near.send("hello").await?;
-    near.shutdown(Shutdown::Write).await?;
+    near.socket().shutdown(Shutdown::Write).await?;
     assert_eq!(far.recv(64).await?, "hello");
     assert_eq!(far.recv(64).await?, "");
     Ok(())

@@ -1,0 +1,218 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// Numbered units, so that each can be told from the others.
+#[derive(Clone, Debug, PartialEq)]
+struct Run {
+    first: u64,
+    length: u64,
+}
+
+impl Item for Run {
+    fn cost(&self) -> u64 {
+        self.length
+    }
+
+    fn cut(&mut self, most: u64) -> Option<Self> {
+        let length = most.min(self.length);
+        let first = Self {
+            first: self.first,
+            length,
+        };
+        self.first += length;
+        self.length -= length;
+        (length > 0).then_some(first)
+    }
+
+    fn join(&mut self, following: &Self) -> bool {
+        self.length += following.length;
+        self.length <= 8
+    }
+}
+
+fn credit(received: u64, limit: u64) -> v1::Credit {
+    v1::Credit {
+        received,
+        limit,
+        ..v1::Credit::default()
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Push(u64),
+    Send,
+    /// The daemon takes some of what was sent, and says so or not.
+    Take(u64, bool),
+    /// The connection breaks, and is opened again.
+    Cut,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        2 => (1..20_u64).prop_map(Step::Push),
+        3 => Just(Step::Send),
+        2 => (0..40_u64, any::<bool>()).prop_map(|(units, says)| Step::Take(units, says)),
+        1 => Just(Step::Cut),
+    ];
+    prop::collection::vec(step, 0..400)
+}
+
+proptest! {
+    /// A daemon that takes what comes in order must see each unit once, and never one beyond its window.
+    #[test]
+    fn each_unit_reaches_the_daemon_once_whatever_is_cut(start in 0..1_000_u64, window in 1..50_u64, steps in steps()) {
+        let mut sending = Sending::default();
+        let mut pushed = 0;
+        // What the daemon has, what its kernel took of it, and what is on the wire and may be lost.
+        let (mut has, mut taken) = (start, start);
+        let mut wire: VecDeque<Run> = VecDeque::new();
+        let mut next = start;
+        sending.push(Run { first: start, length: 3 });
+        pushed += 3;
+        prop_assert_eq!(sending.next(), None, "nothing goes out before the flow is open");
+        sending.opened(start, start + window).unwrap();
+        for step in steps {
+            match step {
+                Step::Push(length) => {
+                    sending.push(Run { first: start + pushed, length });
+                    pushed += length;
+                }
+                Step::Send => if let Some(run) = sending.next() {
+                    prop_assert_eq!(run.first, next);
+                    next += run.length;
+                    prop_assert!(next <= taken + window);
+                    wire.push_back(run);
+                },
+                Step::Take(units, says) => {
+                    let mut left = units;
+                    while left > 0 && let Some(run) = wire.front_mut() {
+                        let part = run.cut(left).unwrap();
+                        prop_assert_eq!(part.first, has);
+                        has += part.length;
+                        left -= part.length;
+                        if run.length == 0 {
+                            wire.pop_front();
+                        }
+                    }
+                    taken = has;
+                    if says {
+                        sending.credit(&credit(has, taken + window)).unwrap();
+                        prop_assert_eq!(sending.kept(), next - has);
+                    }
+                }
+                Step::Cut => {
+                    wire.clear();
+                    sending.detached();
+                    sending.opened(has, taken + window).unwrap();
+                    next = has;
+                }
+            }
+            prop_assert!(sending.kept() <= window);
+            prop_assert_eq!(sending.unsent(), start + pushed - next);
+        }
+        // In the end it all goes.
+        sending.detached();
+        sending.opened(has, u64::MAX).unwrap();
+        sending.finish();
+        while let Some(run) = sending.next() {
+            prop_assert_eq!(run.first, has);
+            has += run.length;
+        }
+        prop_assert_eq!(has, start + pushed);
+        prop_assert_eq!(sending.finish_now(), Some(has));
+        prop_assert_eq!(sending.finish_now(), None);
+    }
+
+    /// The daemon may always be a window ahead of the user, and hears so in time.
+    #[test]
+    fn what_waits_for_the_user_stays_within_the_window(start in 0..1_000_u64, takes in prop::collection::vec((1..2_000_u64, 0..2_000_u64, 0..20_u8), 0..200)) {
+        const WINDOW: u64 = 1_000;
+        let mut receiving = Receiving::new(WINDOW);
+        prop_assert_eq!(receiving.opening(), (None, WINDOW));
+        receiving.opened(start).unwrap();
+        let mut limit = start + WINDOW;
+        let (mut received, mut consumed) = (start, start);
+        for (arrives, wants, cut) in takes {
+            let arrives = arrives.min(limit - received);
+            if arrives > 0 {
+                receiving.arrived(arrives).unwrap();
+                received += arrives;
+            }
+            prop_assert!(received - consumed <= WINDOW);
+            let takes = wants.min(received - consumed);
+            receiving.consumed(takes);
+            consumed += takes;
+            if cut == 0 {
+                let (said, window) = receiving.opening();
+                prop_assert_eq!(said, Some(received));
+                prop_assert!(received + window >= limit);
+                limit = received + window;
+                receiving.opened(received).unwrap();
+            } else if receiving.is_credit_due() {
+                let told = receiving.tell();
+                prop_assert_eq!(told.received, received);
+                prop_assert!(told.limit >= limit + WINDOW / 4);
+                limit = told.limit;
+            }
+            // A user that has taken everything never waits for a daemon that may not send.
+            prop_assert!(received > consumed || limit > received);
+        }
+        prop_assert!(receiving.arrived(limit - received + 1).is_err());
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_told() {
+    let mut sending = Sending::default();
+    sending.opened(10, 20).unwrap();
+    sending.push(Run {
+        first: 10,
+        length: 5,
+    });
+    assert!(sending.next().is_some());
+    assert!(sending.credit(&credit(16, 20)).is_err());
+    assert!(sending.opened(9, 20).is_err());
+    assert!(sending.opened(16, 20).is_err());
+    assert!(sending.opened(12, 20).is_ok());
+    let mut receiving = Receiving::new(100);
+    receiving.opened(5).unwrap();
+    receiving.arrived(7).unwrap();
+    assert!(receiving.opened(11).is_err());
+    assert!(receiving.opened(12).is_ok());
+}
+
+#[test]
+fn all_is_taken_when_the_daemon_has_said_so() {
+    let mut sending = Sending::default();
+    assert!(sending.is_taken());
+    sending.push(Run {
+        first: 0,
+        length: 5,
+    });
+    assert!(!sending.is_taken());
+    sending.opened(70, 100).unwrap();
+    assert!(sending.next().is_some() && !sending.is_taken());
+    let taken = 75;
+    let all = v1::Credit {
+        taken,
+        ..credit(75, 100)
+    };
+    sending.credit(&all).unwrap();
+    assert!(sending.is_taken());
+}
+
+#[test]
+fn a_daemon_that_lets_more_be_sent_than_is_kept_waits() {
+    let mut sending = Sending::default();
+    sending.opened(0, u64::MAX).unwrap();
+    sending.push(Run {
+        first: 0,
+        length: MOST_KEPT + 1,
+    });
+    assert_eq!(sending.next().map(|run| run.length), Some(MOST_KEPT));
+    assert_eq!(sending.next(), None);
+    sending.credit(&credit(1, u64::MAX)).unwrap();
+    assert_eq!(sending.next().map(|run| run.length), Some(1));
+}
