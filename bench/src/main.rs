@@ -14,6 +14,7 @@ mod far_end;
 mod operation;
 mod pattern;
 mod process;
+mod queue;
 mod relay;
 mod report;
 mod rounds;

@@ -48,6 +48,15 @@ impl Rounds {
         Self::of(ours.iter().map(|ours| (*ours, limit)).collect())
     }
 
+    /// All but the first, which only warmed up.
+    ///
+    /// # Errors
+    /// There is no other.
+    pub(crate) fn without_first(mut self) -> Result<Self, Failure> {
+        self.0.remove(0);
+        Self::of(self.0)
+    }
+
     /// How many there were.
     pub(crate) fn count(&self) -> usize {
         self.0.len()

@@ -1,11 +1,15 @@
 //! The cases: one file each, and one line in [`CASES`].
 
+mod accept_rate;
+mod datagrams_down;
+mod datagrams_up;
 mod handle_cost;
 mod handle_scale;
 mod idle;
 mod operation_latency;
 mod operation_rate;
 mod setup_rtt;
+mod stall_isolation;
 mod start;
 mod stream_down;
 mod stream_up;
@@ -27,6 +31,10 @@ pub(crate) const CASES: &[Case] = &[
     setup_rtt::CASE,
     stream_up::CASE,
     stream_down::CASE,
+    datagrams_up::CASE,
+    datagrams_down::CASE,
+    accept_rate::CASE,
+    stall_isolation::CASE,
     handle_cost::CASE,
     handle_scale::CASE,
     start::CASE,
