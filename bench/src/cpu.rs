@@ -1,4 +1,4 @@
-//! CPU time per call, ours beside the floor's: unlike latency and rate it hardly depends on what else the machine does.
+//! CPU time per call or per GiB, ours beside the floor's: unlike latency and rate it hardly depends on what else the machine does.
 
 use std::{fmt, time::Duration};
 
@@ -50,6 +50,11 @@ impl<'a> CpuPerCall<'a> {
             bare_send: sink::bare_send()?,
         })
     }
+}
+
+/// Seconds of CPU time per GiB, of `used` for `bytes`.
+pub(crate) fn per_gibibyte(used: Duration, bytes: u64) -> f64 {
+    used.as_secs_f64() * f64::from(1 << 30) / bytes.max(1) as f64
 }
 
 impl fmt::Display for Cost {

@@ -1,16 +1,21 @@
 //! farsock-bench: every speed claim, measured against its floor in the same run.
 //!
 //! A case is one file under `case/` and one line in its registry. It starts what it measures as processes of their own (the
-//! daemon, the floor), takes turns between the two, and returns rows for the report.
+//! daemon, the floor, other relays, the far end), takes turns between them, and returns rows for the report.
 
+mod bulk;
 mod case;
 mod connection;
 mod cpu;
 mod daemon_process;
 mod delay;
 mod echo;
+mod far_end;
 mod operation;
+mod pattern;
 mod process;
+mod queue;
+mod relay;
 mod report;
 mod rounds;
 mod sink;
@@ -18,6 +23,7 @@ mod stats;
 
 use std::{
     io::{self, Write},
+    net::SocketAddr,
     path::PathBuf,
     process::ExitCode,
 };
@@ -57,12 +63,22 @@ struct CommandLine {
     /// Be the floor: serve the bare echo until standard input ends.
     #[arg(long, hide = true, exclusive = true)]
     serve_echo: bool,
+    /// Be the far end until standard input ends.
+    #[arg(long, hide = true, exclusive = true)]
+    serve_far_end: bool,
+    /// Be the naive relay to this address until standard input ends.
+    #[arg(long, hide = true, exclusive = true, value_name = "ADDRESS")]
+    serve_naive: Option<SocketAddr>,
 }
 
 fn main() -> ExitCode {
     let command_line = CommandLine::parse();
     let outcome = if command_line.serve_echo {
         echo::serve().map(|()| ExitCode::SUCCESS)
+    } else if command_line.serve_far_end {
+        far_end::serve().map(|()| ExitCode::SUCCESS)
+    } else if let Some(far_end) = command_line.serve_naive {
+        relay::serve_naive(far_end).map(|()| ExitCode::SUCCESS)
     } else {
         measure(command_line)
     };

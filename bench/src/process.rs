@@ -34,7 +34,18 @@ impl Process {
     ///
     /// # Errors
     /// It cannot be run, ends before it listens (told with what it wrote), or takes longer than 20 s.
-    pub(crate) fn start(mut command: Command) -> Result<Self, Failure> {
+    pub(crate) fn start(command: Command) -> Result<Self, Failure> {
+        Self::start_peer(command, address_in)
+    }
+
+    /// Runs somebody else's program: `address_in` finds in a line on standard error where it listens.
+    ///
+    /// # Errors
+    /// As of [`Process::start`].
+    pub(crate) fn start_peer(
+        mut command: Command,
+        address_in: impl Fn(&str) -> Option<SocketAddr>,
+    ) -> Result<Self, Failure> {
         let program = command.get_program().to_string_lossy().into_owned();
         let started = Instant::now();
         let mut child = command
@@ -53,7 +64,7 @@ impl Process {
                 let _ = sender.send(line);
             }
         });
-        match await_address(&lines) {
+        match await_address(&lines, address_in) {
             Ok(address) => Ok(Self {
                 child,
                 address,
@@ -113,7 +124,10 @@ impl Drop for Process {
     }
 }
 
-fn await_address(lines: &mpsc::Receiver<String>) -> Result<SocketAddr, String> {
+fn await_address(
+    lines: &mpsc::Receiver<String>,
+    address_in: impl Fn(&str) -> Option<SocketAddr>,
+) -> Result<SocketAddr, String> {
     let deadline = Instant::now() + START_TIMEOUT;
     let mut seen = String::new();
     loop {

@@ -26,6 +26,14 @@ impl Rounds {
                 (ours().await?, theirs)
             });
         }
+        Self::of(pairs)
+    }
+
+    /// Rounds that were measured elsewhere: ours and theirs of each.
+    ///
+    /// # Errors
+    /// There are none.
+    pub(crate) fn of(pairs: Vec<(f64, f64)>) -> Result<Self, Failure> {
         if pairs.is_empty() {
             return Err("no rounds".into());
         }
@@ -37,10 +45,16 @@ impl Rounds {
     /// # Errors
     /// There are none.
     pub(crate) fn against_limit(ours: &[f64], limit: f64) -> Result<Self, Failure> {
-        if ours.is_empty() {
-            return Err("no rounds".into());
-        }
-        Ok(Self(ours.iter().map(|ours| (*ours, limit)).collect()))
+        Self::of(ours.iter().map(|ours| (*ours, limit)).collect())
+    }
+
+    /// All but the first, which only warmed up.
+    ///
+    /// # Errors
+    /// There is no other.
+    pub(crate) fn without_first(mut self) -> Result<Self, Failure> {
+        self.0.remove(0);
+        Self::of(self.0)
     }
 
     /// How many there were.
@@ -76,6 +90,25 @@ impl Rounds {
     }
 }
 
+/// Measures each of several `count` times, in turns; every round begins with another. What each of them did, by rounds.
+///
+/// # Errors
+/// The first of any.
+pub(crate) fn take_turns<C, M>(
+    count: usize,
+    contestants: &mut [C],
+    mut measure: impl FnMut(&mut C) -> Result<M, Failure>,
+) -> Result<Vec<Vec<M>>, Failure> {
+    let mut measured: Vec<Vec<M>> = contestants.iter().map(|_| Vec::new()).collect();
+    for round in 0..count {
+        let many = contestants.len();
+        for index in (0..many).map(|n| (round + n) % many) {
+            measured[index].push(measure(&mut contestants[index])?);
+        }
+    }
+    Ok(measured)
+}
+
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
@@ -93,6 +126,18 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(*order.borrow(), "ottoot");
+    }
+
+    #[test]
+    fn of_several_each_begins_in_turn_and_keeps_what_is_its_own() {
+        let mut order = String::new();
+        let measured = take_turns(2, &mut ['a', 'b', 'c'], |who| {
+            order.push(*who);
+            Ok(order.len())
+        })
+        .unwrap();
+        assert_eq!(order, "abcbca");
+        assert_eq!(measured, [[1, 6], [2, 4], [3, 5]]);
     }
 
     #[test]

@@ -13,6 +13,15 @@ pub(crate) fn median(values: &[f64]) -> Option<f64> {
     })
 }
 
+/// The smallest value that so many percent of all, 0-100, do not exceed; `None` of nothing.
+pub(crate) fn percentile(values: &[f64], percent: f64) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let within = |index: usize| (index + 1) as f64 * 100.0 >= percent * sorted.len() as f64;
+    let index = (0..sorted.len()).find(|index| within(*index))?;
+    Some(sorted[index])
+}
+
 /// The smallest and the largest value; `None` of nothing.
 pub(crate) fn range(values: &[f64]) -> Option<(f64, f64)> {
     let least = values.iter().copied().min_by(f64::total_cmp)?;
@@ -32,6 +41,15 @@ mod tests {
     #[test]
     fn the_median_of_an_even_count_lies_between_the_two_in_the_middle() {
         assert_eq!(median(&[4.0, 1.0, 100.0, 2.0]), Some(3.0));
+    }
+
+    #[test]
+    fn a_percentile_is_a_value_that_so_many_do_not_exceed() {
+        let values: Vec<f64> = (1..=200).rev().map(f64::from).collect();
+        assert_eq!(percentile(&values, 99.0), Some(198.0));
+        assert_eq!(percentile(&values, 100.0), Some(200.0));
+        assert_eq!(percentile(&values, 0.0), Some(1.0));
+        assert_eq!(percentile(&[], 99.0), None);
     }
 
     #[test]

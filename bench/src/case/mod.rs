@@ -1,12 +1,18 @@
 //! The cases: one file each, and one line in [`CASES`].
 
+mod accept_rate;
+mod datagrams_down;
+mod datagrams_up;
 mod handle_cost;
 mod handle_scale;
 mod idle;
 mod operation_latency;
 mod operation_rate;
 mod setup_rtt;
+mod stall_isolation;
 mod start;
+mod stream_down;
+mod stream_up;
 mod unary_latency;
 mod unary_rate;
 
@@ -23,6 +29,12 @@ pub(crate) const CASES: &[Case] = &[
     unary_rate::CASE,
     operation_rate::CASE,
     setup_rtt::CASE,
+    stream_up::CASE,
+    stream_down::CASE,
+    datagrams_up::CASE,
+    datagrams_down::CASE,
+    accept_rate::CASE,
+    stall_isolation::CASE,
     handle_cost::CASE,
     handle_scale::CASE,
     start::CASE,
