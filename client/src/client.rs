@@ -68,7 +68,7 @@ pub(crate) struct Transport {
     pub(crate) pump: Pump,
     /// A connection of its own for bulk data, made when it is first used: calls do not wait behind bulk data.
     pub(crate) bulk: Channel,
-    /// The instance that the first flow found; a client with a session has asked for none.
+    /// The instance that opened the session, or that the first flow found.
     pub(crate) found: Arc<OnceCell<MetadataValue<Ascii>>>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) connect_timeout: Duration,
@@ -127,11 +127,19 @@ impl Client {
         }
     }
 
-    /// A client on the same connection whose calls are operations of a session.
-    pub(crate) fn with_stream(&self, stream: Stream) -> Self {
+    /// A client on the same connection whose calls are operations of a session, which this instance has opened.
+    pub(crate) fn with_stream(
+        &self,
+        stream: Stream,
+        instance: Option<MetadataValue<Ascii>>,
+    ) -> Self {
+        let found = instance.filter(|instance| !instance.is_empty());
         Self {
             inner: Arc::new(Inner {
-                transport: self.inner.transport.clone(),
+                transport: Transport {
+                    found: Arc::new(OnceCell::new_with(found)),
+                    ..self.inner.transport.clone()
+                },
                 instance: self.inner.instance.clone(),
                 joined: None,
                 stream: Some(stream),

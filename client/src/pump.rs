@@ -21,6 +21,7 @@ use std::{
 
 use futures_util::{Stream, stream::FuturesUnordered, task::AtomicWaker};
 use hyper::rt::Executor;
+use tokio::task::coop;
 
 /// How many times everything is polled before the other tasks of the worker, or the caller, go on.
 const TURNS: u8 = 16;
@@ -149,7 +150,8 @@ impl Inner {
                 running.push(Running(work));
             }
             while let Poll::Ready(Some(())) = Pin::new(&mut *running).poll_next(&mut context) {}
-            if !self.wakes.is_woken() {
+            // Without budget everything would be polled in vain until the task, or the caller's, runs again.
+            if !self.wakes.is_woken() || !coop::has_budget_remaining() {
                 break;
             }
         }

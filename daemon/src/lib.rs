@@ -26,3 +26,9 @@ pub use embedded::{Embedded, embedded};
 pub fn raise_descriptor_limit() {
     let _ = sys::process::raise_descriptor_limit();
 }
+
+/// Lets this process's allocator keep the memory of bulk data instead of giving it back to the kernel chunk by chunk. For farsockd, as
+/// above.
+pub fn keep_freed_memory() {
+    sys::process::keep_freed_memory();
+}

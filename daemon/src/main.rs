@@ -18,6 +18,7 @@ fn main() -> ExitCode {
     let command_line = CommandLine::parse();
     // Before the configuration: the default number of handles follows from it.
     farsock_daemon::raise_descriptor_limit();
+    farsock_daemon::keep_freed_memory();
     let print = command_line.print_config();
     let config = match command_line.into_config() {
         Ok(config) => config,

@@ -3,6 +3,7 @@
 use std::{ops::Deref, time::Duration};
 
 use farsock_proto::{time::duration_to_wire, v1};
+use tonic::metadata::{Ascii, MetadataValue};
 
 use crate::{
     Client, Error, Result,
@@ -104,6 +105,7 @@ impl Client {
         let opened = self.call(request).await?;
         let lease = convert::span("lease", opened.lease)
             .map_err(|violation| Error::invalid_response(tried, violation))?;
+        let instance = opened.instance_id.parse::<MetadataValue<Ascii>>().ok();
         let terms = Terms {
             session_id: opened.session_id,
             first_handle: opened.first_handle,
@@ -118,7 +120,7 @@ impl Client {
         };
         let stream = Stream::start(self.transport().clone(), self.instance().cloned(), terms);
         Ok(Session {
-            client: self.with_stream(stream),
+            client: self.with_stream(stream, instance),
         })
     }
 

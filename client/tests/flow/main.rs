@@ -1,5 +1,10 @@
 //! Bulk data: against a daemon that is told what to say, and against the real one.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed, in its helpers as well"
+)]
+
 mod bytes;
 mod cut;
 mod fake;

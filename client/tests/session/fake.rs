@@ -142,6 +142,7 @@ impl SessionService for Fake {
             max_in_flight: 64,
             max_results: 256,
             max_result_bytes: 1 << 20,
+            instance_id: String::new(),
         }))
     }
 

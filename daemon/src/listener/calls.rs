@@ -26,6 +26,7 @@ use futures_util::{
     task::AtomicWaker,
 };
 use hyper::rt::Executor;
+use tokio::task::coop;
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 use tracing::error;
 
@@ -150,6 +151,10 @@ impl<C: Future> Future for Driver<C> {
                 && let Poll::Ready(Some(())) = Pin::new(&mut this.running).poll_next(&mut inner)
             {
                 ended += 1;
+            }
+            // What waits for the next run of the task would be polled in vain until then.
+            if !coop::has_budget_remaining() {
+                break;
             }
             // A companion that has just begun wakes nobody.
             if ended < ANSWERS && this.calls.begun().is_empty() && this.wakes.end() {

@@ -18,6 +18,18 @@ pub(crate) fn raise_descriptor_limit() -> io::Result<()> {
     Ok(())
 }
 
+/// Lets the allocator keep freed memory, up to 8 MiB at its top, and take blocks of up to 4 MiB from what it keeps. HTTP/2's frames and a
+/// stream's chunks are some hundred KiB: with its defaults glibc gives each back to the kernel and takes it anew, with a page fault per
+/// 4 KiB, which costs a third of the CPU of bulk data. Corresponds to mallopt(3).
+pub(crate) fn keep_freed_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt takes two numbers, and may be called at any time; a refusal leaves the defaults.
+    unsafe {
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 8 << 20);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 4 << 20);
+    }
+}
+
 /// The soft limit of open descriptors. Corresponds to getrlimit(2) with RLIMIT_NOFILE.
 pub(crate) fn descriptor_limit() -> io::Result<u64> {
     Ok(getrlimit(Resource::RLIMIT_NOFILE)?.0)

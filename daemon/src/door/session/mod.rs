@@ -75,6 +75,7 @@ impl server::SessionService for SessionDoor {
             max_in_flight: u32::try_from(LIMITS.in_flight).unwrap_or(u32::MAX),
             max_results: u32::try_from(LIMITS.results).unwrap_or(u32::MAX),
             max_result_bytes: LIMITS.bytes as u64,
+            instance_id: self.engine.instance_id().to_owned(),
         }))
     }
 

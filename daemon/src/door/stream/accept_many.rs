@@ -52,7 +52,9 @@ pub(super) async fn open(caller: Caller, mut requests: Requests) -> Result<Body,
         flow: Arc::clone(&flow),
         line: Arc::clone(&line),
     };
-    let reader = tokio::spawn(messages::read(hearer, requests, Arc::clone(&heard)));
+    let reader = caller
+        .companions
+        .run(messages::read(hearer, requests, Arc::clone(&heard)));
     let speaker = AcceptSpeaker {
         engine: caller.engine,
         flow,
@@ -61,12 +63,7 @@ pub(super) async fn open(caller: Caller, mut requests: Requests) -> Result<Body,
         nonblocking: open.nonblocking,
     };
     let first = say(Outgoing::Opened(opened(told)));
-    Ok(Body::new(Reply::new(
-        first,
-        speaker,
-        heard,
-        reader.abort_handle(),
-    )))
+    Ok(Body::new(Reply::new(first, speaker, heard, reader)))
 }
 
 fn decode(message: Bytes) -> Result<Option<Incoming>, Status> {

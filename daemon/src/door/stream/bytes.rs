@@ -56,7 +56,9 @@ pub(super) async fn open(caller: Caller, mut requests: Requests) -> Result<Body,
         line: Arc::clone(&line),
         batch: Vec::new(),
     };
-    let reader = tokio::spawn(reader.read(requests, Arc::clone(&heard))).abort_handle();
+    let reader = caller
+        .companions
+        .run(reader.read(requests, Arc::clone(&heard)));
     let speaker = ByteSpeaker {
         flow,
         line,

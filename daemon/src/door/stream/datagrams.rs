@@ -65,7 +65,9 @@ pub(super) async fn open(caller: Caller, mut requests: Requests) -> Result<Body,
         flow: Arc::clone(&flow),
         line: Arc::clone(&line),
     };
-    let reader = tokio::spawn(messages::read(sender, requests, Arc::clone(&heard)));
+    let reader = caller
+        .companions
+        .run(messages::read(sender, requests, Arc::clone(&heard)));
     let speaker = DatagramSpeaker {
         context,
         flow,
@@ -74,12 +76,7 @@ pub(super) async fn open(caller: Caller, mut requests: Requests) -> Result<Body,
         shape,
     };
     let first = say(Outgoing::Opened(opened(told)));
-    Ok(Body::new(Reply::new(
-        first,
-        speaker,
-        heard,
-        reader.abort_handle(),
-    )))
+    Ok(Body::new(Reply::new(first, speaker, heard, reader)))
 }
 
 fn shape(open: &v1::OpenDatagrams) -> Result<Shape, Violation> {

@@ -29,6 +29,7 @@ use super::{status, unary};
 use crate::{
     engine::{Engine, Owner},
     flow::{Opened, Opening},
+    listener::calls::Companions,
     socket::Socket,
     table::Handle,
 };
@@ -54,7 +55,8 @@ impl StreamDoor {
         uncompressed(&parts.headers)?;
         unary::check_instance(&self.engine, &MetadataMap::from_headers(parts.headers))?;
         let caller = Caller {
-            owner: owner(&parts.extensions)?,
+            owner: unary::owner(&parts.extensions)?,
+            companions: unary::companions(&parts.extensions)?,
             engine: self.engine,
         };
         let frames = match method {
@@ -104,6 +106,8 @@ impl Service<Request<Body>> for StreamDoor {
 struct Caller {
     engine: Arc<Engine>,
     owner: Owner,
+    /// Where the client's side of the call is read.
+    companions: Companions,
 }
 
 impl Caller {
@@ -115,14 +119,6 @@ impl Caller {
             .and_then(|_admitted| self.engine.table.get(handle, self.owner));
         found.map_err(|error| status::status(&error))
     }
-}
-
-/// Whose connection a request came by.
-fn owner(extensions: &http::Extensions) -> Result<Owner, Status> {
-    extensions
-        .get::<Owner>()
-        .copied()
-        .ok_or_else(|| Status::internal("the listener did not say whose connection this is"))
 }
 
 /// Refuses a client that compresses.

@@ -12,10 +12,9 @@ use std::{
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
-use tokio::task::AbortHandle;
 use tonic::Status;
 
-use crate::flow::Line;
+use crate::{flow::Line, listener::calls::Companion};
 
 /// One call's direction to the client.
 pub(super) trait Speaker: Send + Unpin + 'static {
@@ -56,7 +55,8 @@ impl Heard {
 pub(super) struct Reply<S: Speaker> {
     speaker: S,
     heard: Arc<Heard>,
-    reader: AbortHandle,
+    /// Reads the client's side.
+    _reader: Companion,
     /// What is said before anything else.
     pending: Option<Bytes>,
     /// How it ends, once it does.
@@ -66,11 +66,11 @@ pub(super) struct Reply<S: Speaker> {
 
 impl<S: Speaker> Reply<S> {
     /// A body that says `first`, then what `speaker` says, until that ends or the client's side has, which `reader` reads.
-    pub(super) fn new(first: Bytes, speaker: S, heard: Arc<Heard>, reader: AbortHandle) -> Self {
+    pub(super) fn new(first: Bytes, speaker: S, heard: Arc<Heard>, reader: Companion) -> Self {
         Self {
             speaker,
             heard,
-            reader,
+            _reader: reader,
             pending: Some(first),
             outcome: None,
             over: false,
@@ -144,7 +144,6 @@ impl<S: Speaker> Reply<S> {
 
 impl<S: Speaker> Drop for Reply<S> {
     fn drop(&mut self) {
-        self.reader.abort();
         self.speaker.leave();
     }
 }
