@@ -54,7 +54,7 @@ pub enum Reason {
     SessionTaken,
     /// The operation that this one was to follow failed.
     DependencyFailed,
-    /// The client cancelled the operation, and it had done nothing.
+    /// The client cancelled the operation, and it had done nothing; of a direction of Splice, what it says it had done.
     Cancelled,
     /// The request id belongs to another operation.
     RequestMismatch,

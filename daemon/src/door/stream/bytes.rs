@@ -1,7 +1,7 @@
 //! Stream: the bytes of a connection.
 //!
-//! Tasks: one for each stream, which reads what the client says; the response's body owns it and aborts it. That is safe: what has
-//! arrived is with the flow before the next await, and what was not counted there the client sends again.
+//! Tasks: none; what the client says is read by a companion of the call, in the connection's task. The response's body owns it and ends
+//! it. That is safe: what has arrived is with the flow before the next await, and what was not counted there the client sends again.
 
 use std::{
     future::poll_fn,

@@ -1,6 +1,6 @@
 //! What Datagrams and AcceptMany have in common: whole messages, one after the other.
 //!
-//! Tasks: one for each stream, as for bytes; see [`super::bytes`].
+//! Tasks: none; a companion of the call reads, as for bytes: see [`super::bytes`].
 
 use std::sync::Arc;
 
