@@ -38,7 +38,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As of [`RemoteSocket::connect`].
+    /// As of [`RemoteSocket::connect`](crate::RemoteSocket::connect).
     pub async fn connect(client: &Client, address: impl Into<v1::Address>) -> Result<Self> {
         let address = address.into();
         let domain = internet(&address);
@@ -50,7 +50,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As of [`RemoteSocket::socket_name`].
+    /// As of [`RemoteSocket::socket_name`](crate::RemoteSocket::socket_name).
     pub async fn local_addr(&self) -> Result<SocketAddr> {
         ip(&self.socket().socket_name().await?)
     }
@@ -59,7 +59,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As of [`RemoteSocket::peer_name`].
+    /// As of [`RemoteSocket::peer_name`](crate::RemoteSocket::peer_name).
     pub async fn peer_addr(&self) -> Result<SocketAddr> {
         ip(&self.socket().peer_name().await?)
     }
@@ -68,7 +68,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As of [`RemoteSocket::set_option`].
+    /// As of [`RemoteSocket::set_option`](crate::RemoteSocket::set_option).
     pub async fn set_nodelay(&self, nodelay: bool) -> Result<()> {
         self.socket()
             .set_option(SocketOption::TcpNodelay, nodelay)
@@ -79,7 +79,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As of [`RemoteSocket::option`].
+    /// As of [`RemoteSocket::option`](crate::RemoteSocket::option).
     pub async fn nodelay(&self) -> Result<bool> {
         let value = self.socket().option(SocketOption::TcpNodelay).await?;
         Ok(value == OptionValue::Flag(true))
@@ -90,7 +90,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As of [`RemoteSocket::set_option`].
+    /// As of [`RemoteSocket::set_option`](crate::RemoteSocket::set_option).
     pub async fn set_linger(&self, linger: Option<Duration>) -> Result<()> {
         self.socket()
             .set_option(SocketOption::SoLinger, OptionValue::Linger(linger))

@@ -23,7 +23,7 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// As of [`RemoteSocket::connect`].
+    /// As of [`RemoteSocket::connect`](crate::RemoteSocket::connect).
     pub async fn connect(client: &Client, address: impl Into<v1::Address>) -> Result<Self> {
         let (domain, kind) = (Domain::Unix, SocketType::Stream);
         let socket = connected(client, domain, kind, address.into()).await?;
@@ -45,7 +45,7 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// As of [`RemoteSocket::socket_name`].
+    /// As of [`RemoteSocket::socket_name`](crate::RemoteSocket::socket_name).
     pub async fn local_addr(&self) -> Result<Address> {
         self.socket().socket_name().await
     }
@@ -54,7 +54,7 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// As of [`RemoteSocket::peer_name`].
+    /// As of [`RemoteSocket::peer_name`](crate::RemoteSocket::peer_name).
     pub async fn peer_addr(&self) -> Result<Address> {
         self.socket().peer_name().await
     }
