@@ -378,7 +378,11 @@ impl<R: Clone + Send + 'static> Session<R> {
         let mut state = self.lock();
         state.watches.remove(&id);
         let waiters = state.waiters.remove(&id).unwrap_or_default();
-        let Some(released) = state.ledger.end(id, result.clone(), bytes, succeeded) else {
+        let answers: Vec<_> = waiters
+            .into_iter()
+            .map(|waiter| (waiter, result.clone()))
+            .collect();
+        let Some(released) = state.ledger.end(id, result, bytes, succeeded) else {
             // The session has ended, and its ledger with it.
             return Vec::new();
         };
@@ -396,9 +400,9 @@ impl<R: Clone + Send + 'static> Session<R> {
             })
             .collect();
         drop(state);
-        for waiter in waiters {
+        for (waiter, result) in answers {
             // One that is gone asks again under the same id.
-            drop(waiter.send(result.clone()));
+            drop(waiter.send(result));
         }
         jobs
     }
