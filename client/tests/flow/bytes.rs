@@ -108,6 +108,22 @@ async fn close_waits_until_what_was_written_is_taken() {
 }
 
 #[tokio::test]
+async fn close_returns_when_a_slow_reader_has_made_room_for_the_last() {
+    let world = World::new().await;
+    let (mut near, far) = UnixStream::pair(&world.client).await.unwrap();
+    // More than a unix socket holds.
+    near.write_all(&[7; 1 << 19]).await.unwrap();
+    let reading = async {
+        let mut left = 1 << 19;
+        while left > 0 {
+            left -= far.socket().recv(2_048).await.unwrap().data.len();
+        }
+    };
+    let (closed, ()) = tokio::join!(near.close(), reading);
+    closed.unwrap();
+}
+
+#[tokio::test]
 async fn reads_and_writes_that_are_given_up_lose_nothing() {
     let world = World::new().await;
     let (near, far) = pair(&world.client).await;

@@ -57,8 +57,9 @@ impl Sending {
     pub(super) fn open(&mut self, line: &Arc<Line>) -> Credit {
         self.line = Some(Arc::clone(line));
         self.told = false;
-        self.say = false;
-        if self.ended.is_some() {
+        // The opening's answer does not say what was taken, and a credit that did may be lost.
+        self.say = self.intake.taken() > 0 && self.ended.is_none();
+        if self.say || self.ended.is_some() {
             line.tell();
         }
         self.intake.tell()
@@ -142,6 +143,10 @@ impl Sending {
         }
         self.finish_if_empty(socket);
         self.tell_if_due();
+        if self.is_empty() && self.ended.is_none() {
+            // Nothing else may come by which the client would hear of the last of it.
+            self.tell_if_untold();
+        }
         self.intake.taken() > before
     }
 
@@ -176,9 +181,8 @@ impl Sending {
 
     /// Says what there is, though it is little.
     pub(super) fn say_rest(&mut self, line: &Arc<Line>) {
-        if self.is_held(line) && self.intake.is_untold() {
-            self.say = true;
-            line.tell();
+        if self.is_held(line) {
+            self.tell_if_untold();
         }
     }
 
@@ -223,6 +227,15 @@ impl Sending {
         let offset = self.intake.taken();
         self.ended = Some(Arc::new(Ending { offset, error }));
         if let Some(line) = &self.line {
+            line.tell();
+        }
+    }
+
+    fn tell_if_untold(&mut self) {
+        if let Some(line) = &self.line
+            && self.intake.is_untold()
+        {
+            self.say = true;
             line.tell();
         }
     }

@@ -96,3 +96,22 @@ async fn pass(seed: u64, count: usize, cuts: usize) {
     assert!(all == down, "seed {seed}: what came is what was sent");
     far.await.expect("it goes on");
 }
+
+#[tokio::test]
+async fn what_the_socket_has_taken_is_told_again_on_the_next_connection() {
+    let daemon = farsock_daemon::embedded();
+    let channel = channel(&daemon).await;
+    let (handle, _peer) = connected(&channel).await;
+    let open = v1::OpenStream {
+        stream_id: 9,
+        ..opening(handle, WINDOW)
+    };
+    let mut stream = Stream::open(&channel, open).await.expect("it opens");
+    stream.send("hello");
+    let taken = |heard| matches!(heard, Hear::Credit(credit) if credit.taken == 5);
+    assert!(taken(stream.next().await));
+    // It was told; whether it was heard, the daemon does not know.
+    let mut again = Stream::open(&channel, open).await.expect("it goes on");
+    assert_eq!(again.opened.send_offset, 5);
+    assert!(taken(again.next().await));
+}

@@ -120,9 +120,10 @@ impl DatagramFlow {
             .map_err(|unknown| self.unknown(unknown.0))?;
         let mut sending = self.sending();
         sending.line = Some(Arc::clone(line));
-        sending.say = false;
+        // As for bytes.
+        sending.say = sending.intake.taken() > 0;
         sending.failures.again();
-        if !sending.failures.is_empty() {
+        if sending.say || !sending.failures.is_empty() {
             line.tell();
         }
         let credit = sending.intake.tell();
@@ -194,9 +195,8 @@ impl DatagramFlow {
     /// The client has sent nothing for a while: it shall hear what became of what it sent.
     pub(crate) fn rest(&self, line: &Arc<Line>) {
         let mut sending = self.sending();
-        if sending.is_held(line) && sending.intake.is_untold() {
-            sending.say = true;
-            line.tell();
+        if sending.is_held(line) {
+            sending.tell_if_untold();
         }
     }
 
@@ -350,6 +350,8 @@ impl DatagramFlow {
                 }
                 if !more {
                     sending.pumping = false;
+                    // Nothing else may come by which the client would hear of the last of it.
+                    sending.tell_if_untold();
                     drop(sending);
                     flow.seat.settle(Some(&socket), || flow.is_empty());
                     return;

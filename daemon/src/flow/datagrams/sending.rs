@@ -122,6 +122,16 @@ impl Sending {
         waits
     }
 
+    /// Says what the client has not heard, though it is little.
+    pub(super) fn tell_if_untold(&mut self) {
+        if let Some(line) = &self.line
+            && self.intake.is_untold()
+        {
+            self.say = true;
+            line.tell();
+        }
+    }
+
     fn took_first(&mut self) {
         if let Some(cost) = self.intake.queued().front().map(Item::cost) {
             self.intake.took_queued(cost);
