@@ -23,6 +23,10 @@ use crate::{
 const ARRIVAL: Events = Events::IN.and(Events::RDHUP);
 /// How many items are said at once.
 pub(super) const BATCH: usize = 64;
+/// After a break so much is said in short messages: a connection that never carries a whole long one would never get further.
+const CAREFULLY: u64 = 256 << 10;
+/// What the items of a short message cost, but for the last.
+const SHORT: u64 = 8 << 10;
 
 /// One item, or the error that came instead.
 #[derive(Debug)]
@@ -97,6 +101,8 @@ pub(super) struct Receiving<T> {
     last: bool,
     /// Whether the one who sends to the client waits for credit.
     blocked: bool,
+    /// How much is still to be said in short messages.
+    careful: u64,
 }
 
 impl<T> Receiving<T> {
@@ -109,6 +115,7 @@ impl<T> Receiving<T> {
             paused: None,
             last: false,
             blocked: false,
+            careful: 0,
         }
     }
 
@@ -121,6 +128,9 @@ impl<T> Receiving<T> {
         let offset = self.delivery.open(opening.received, opening.window)?;
         self.line = Some(Arc::clone(line));
         self.last = false;
+        if !self.delivery.is_empty() {
+            self.careful = CAREFULLY;
+        }
         Ok(offset)
     }
 
@@ -159,15 +169,20 @@ impl<T> Receiving<T> {
     fn next(&mut self, mut take: impl FnMut(u64) -> Taken<T>) -> Option<Vec<Arc<Arrived<T>>>> {
         loop {
             let mut said = Vec::new();
+            let mut cost = 0;
+            let most = if self.careful > 0 { SHORT } else { u64::MAX };
             while said.len() < BATCH
+                && cost < most
                 && let Some(kept) = self.delivery.next()
             {
+                cost += kept.cost;
                 let failed = matches!(*kept.arrived, Arrived::Failed(_));
                 said.push(kept.arrived);
                 if failed {
                     break;
                 }
             }
+            self.careful = self.careful.saturating_sub(cost);
             if !said.is_empty() {
                 return Some(said);
             }
