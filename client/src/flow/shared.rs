@@ -462,8 +462,11 @@ impl<K: Kind> Flow<K> {
                 state.sending.abandon();
             }
             let body = state.body.take();
+            // What had been sent counts as unsent until here: there may be room again.
+            let writer = state.writer.take();
             drop(state);
             wake(body);
+            wake(writer);
             return Ok(true);
         }
         match said {

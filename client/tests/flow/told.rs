@@ -202,6 +202,26 @@ async fn a_write_that_is_given_up_has_sent_nothing() {
 }
 
 #[tokio::test]
+async fn a_writer_goes_on_when_the_daemon_had_received_what_seemed_unsent() {
+    let (mut near, mut streams) = connection().await;
+    let full = Bytes::from(vec![1; 1 << 19]);
+    near.write_chunk(full.clone()).await.unwrap();
+    let mut far = streams.recv().await.unwrap();
+    far.hear_open().await;
+    far.open(0, 1 << 19, 0);
+    assert_eq!(far.hear_bytes(1 << 19).await, full);
+    far.fail(Status::unavailable("cut"));
+    let mut far = streams.recv().await.unwrap();
+    far.hear_open().await;
+    let mut writing = Box::pin(near.write_all(b"more"));
+    let polled = poll_fn(|context| Poll::Ready(writing.as_mut().poll(context).is_ready()));
+    assert!(!polled.await);
+    far.open(1 << 19, 1 << 20, 0);
+    writing.await.unwrap();
+    assert_eq!(far.hear_bytes(4).await, b"more");
+}
+
+#[tokio::test]
 async fn halves_read_and_write_and_the_writing_ones_end_is_the_directions() {
     let (near, mut streams) = connection().await;
     let (mut reading, mut writing) = near.into_split();
