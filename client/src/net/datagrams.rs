@@ -6,13 +6,22 @@ use std::{
     task::{Poll, ready},
 };
 
+use farsock_proto::{
+    Violation,
+    v1::{self, address::Form, outgoing_message::Payload},
+};
 use tokio::sync::Mutex;
 
 use crate::{
-    OutgoingMessage, ReceivedMessage, RemoteSocket, Result,
-    flow::{Flow, datagrams::DatagramFlow},
+    Address, Error, OutgoingMessage, ReceivedMessage, RemoteSocket, Result,
+    flow::{Flow, Outgoing, datagrams::DatagramFlow},
     socket::send_messages::wire_message,
 };
+
+/// The longest datagram that the daemon takes, in bytes; it would end the flow of one that sends more.
+const LONGEST: usize = 65_536;
+/// How many datagrams are given at once.
+const LOT: usize = 64;
 
 /// How to receive datagrams in batches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,7 +35,7 @@ pub struct DatagramsOptions {
 
 /// The datagrams of a socket, in batches and both ways: for many of them, where
 /// [`send_to`](crate::UdpSocket::send_to) and [`recv_from`](crate::UdpSocket::recv_from) would cost a round trip each. See
-/// [`UdpSocket::datagrams`](crate::UdpSocket::datagrams).
+/// [`RemoteSocket::datagrams`].
 ///
 /// Up to 512 KiB of datagrams wait here to be sent, and up to 1 MiB to be received, 64 bytes for each datagram counted. They
 /// survive the connection to the daemon, each exactly once. While it is there, sends and receives on the socket itself are
@@ -43,7 +52,7 @@ pub struct Datagrams {
 }
 
 impl Datagrams {
-    pub(super) fn new(socket: &RemoteSocket, options: &DatagramsOptions) -> Self {
+    fn new(socket: &RemoteSocket, options: &DatagramsOptions) -> Self {
         let kind = DatagramFlow {
             handle: socket.handle(),
             length: options.length.unwrap_or(0),
@@ -57,27 +66,31 @@ impl Datagrams {
         }
     }
 
-    /// Sends datagrams, in order. Returns when all of them have room here; the kernel sends them soon after. Corresponds to
-    /// sendmmsg(2).
+    /// Sends datagrams, in order, each of at most 65,536 bytes. Returns when all of them have room here; the kernel sends them soon
+    /// after. Corresponds to sendmmsg(2).
     ///
-    /// Dropping the future loses those of the batch that had no room yet.
+    /// What was taken of the batch is sent, and nothing else, even if the future is dropped or an error ends it: the batch may be an
+    /// iterator, `&mut messages`, and what is left of it may be sent later.
     ///
     /// # Errors
     ///
     /// What one of the datagrams before met, such as EMSGSIZE or ECONNREFUSED: each failure once, as a local socket's send tells
-    /// a failure of one before. Those after it were sent all the same, of this batch nothing; send it again.
+    /// a failure of one before. Those after it were sent all the same; of this batch nothing was taken yet, unless it is long: there a
+    /// failure may come between two of its datagrams.
+    ///
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a datagram of the batch that is too long, or whose address is none: it
+    /// is not sent.
     pub async fn send(&self, batch: impl IntoIterator<Item = OutgoingMessage>) -> Result<()> {
-        let mut batch = batch.into_iter().map(wire_message).peekable();
+        let mut batch = batch.into_iter().enumerate();
         let _turn = self.sending.lock().await;
         poll_fn(|context| {
-            while batch.peek().is_some() {
-                let given = self.flow.poll_send(context, |outgoing| {
-                    // One lot at a time, so that little more waits than there is room for.
-                    for message in batch.by_ref().take(64) {
-                        outgoing.give(&message);
-                    }
-                });
-                ready!(given)?;
+            while batch.size_hint() != (0, Some(0)) {
+                let given = self
+                    .flow
+                    .poll_send(context, |outgoing| give(&mut batch, outgoing));
+                if ready!(given)?.unwrap_or(Ok(Given::All))? == Given::All {
+                    break;
+                }
             }
             Poll::Ready(Ok(()))
         })
@@ -132,15 +145,73 @@ impl Drop for Datagrams {
     }
 }
 
+/// How much of a batch was given.
+#[derive(PartialEq)]
+enum Given {
+    All,
+    Some,
+}
+
+/// Gives one lot of the batch, so that little more waits than there is room for.
+fn give(
+    batch: &mut impl Iterator<Item = (usize, OutgoingMessage)>,
+    outgoing: &mut Outgoing<'_, DatagramFlow>,
+) -> Result<Given> {
+    for _ in 0..LOT {
+        let Some((at, message)) = batch.next() else {
+            return Ok(Given::All);
+        };
+        let message = wire_message(message);
+        check(&message).map_err(|violation| {
+            Error::invalid_request(violation.within(&format!("batch[{at}]")))
+        })?;
+        outgoing.give(&message);
+    }
+    Ok(Given::Some)
+}
+
+/// Checks what the daemon would refuse by ending the flow, and all that waits in it.
+fn check(message: &v1::OutgoingMessage) -> Result<(), Violation> {
+    if let Some(Payload::Data(data)) = &message.payload
+        && data.len() > LONGEST
+    {
+        let description = format!("{} bytes are over {LONGEST}", data.len());
+        return Err(Violation::new("data", description));
+    }
+    match &message.address {
+        // Internet addresses come from std's, which can say nothing wrong.
+        None
+        | Some(v1::Address {
+            form: Some(Form::Ip(_)),
+        }) => Ok(()),
+        // A zone's name is the daemon's to know.
+        Some(address) => Address::from_wire(address.clone(), &|_| Some(1))
+            .map(drop)
+            .map_err(|violation| violation.within("address")),
+    }
+}
+
+impl RemoteSocket {
+    /// Sends and receives in batches from now on, until the [`Datagrams`] are dropped. For every socket whose messages have bounds: of
+    /// datagrams, SOCK_SEQPACKET and SOCK_RAW.
+    ///
+    /// Does not wait for the daemon: what it refuses shows at a receive, a flush, or a later send. That is
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) of a stream socket, and
+    /// [`Reason::StreamInUse`](crate::Reason::StreamInUse) if others are there already, or calls wait on the socket.
+    #[must_use]
+    pub fn datagrams(&self, options: &DatagramsOptions) -> Datagrams {
+        Datagrams::new(self, options)
+    }
+}
+
 /// The way to batches.
 macro_rules! batches {
     ($type:ident) => {
         impl $type {
-            /// Sends and receives in batches from now on, until the [`Datagrams`](crate::Datagrams) are dropped. Asks the daemon
-            /// nothing yet: what it refuses shows at the first use.
+            /// Sends and receives in batches: see [`RemoteSocket::datagrams`](crate::RemoteSocket::datagrams).
             #[must_use]
             pub fn datagrams(&self, options: &crate::DatagramsOptions) -> crate::Datagrams {
-                crate::Datagrams::new(&self.socket, options)
+                self.socket.datagrams(options)
             }
         }
     };

@@ -65,7 +65,7 @@ async fn ten_gibibytes_arrive_each_way_while_the_connections_are_cut_all_the_tim
     assert!(grown < 256 * MIB, "{grown} bytes more");
 }
 
-async fn cut_again_and_again(pipes: Pipes) {
+pub(crate) async fn cut_again_and_again(pipes: Pipes) {
     loop {
         tokio::time::sleep(Duration::from_millis(pipes.draw(500))).await;
         pipes.cut();

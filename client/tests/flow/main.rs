@@ -7,6 +7,9 @@
 
 mod bytes;
 mod cut;
+mod cut_datagrams;
+mod datagram_errors;
+mod datagrams;
 mod fake;
 mod incoming;
 mod others;
