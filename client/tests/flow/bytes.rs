@@ -186,7 +186,7 @@ async fn operations_go_on_beside_a_stream_that_is_stuck() {
         }
     };
     tokio::select! {
-        () = stuck => panic!("nobody reads"),
+        _ = stuck => panic!("nobody reads"),
         () = others => {}
     }
     let waiting = tokio::time::timeout(Duration::ZERO, near.write_all(&[0; 1 << 20]));

@@ -12,23 +12,24 @@ use crate::{
     world::World,
 };
 
-/// Sends so many bytes each way at the same time, and checks each of them.
+/// Sends so many bytes each way at the same time, and checks each of them; both ends have one SHA-256.
 async fn both_ways(near: TcpStream, far: TcpStream, count: u64) {
     let (mut near_reads, mut near_writes) = near.into_split();
     let (mut far_reads, mut far_writes) = far.into_split();
     let up = tokio::spawn(async move {
-        Pattern::new(1).write(&mut near_writes, count).await;
+        let sum = Pattern::new(1).write(&mut near_writes, count).await;
         near_writes.shutdown().await.unwrap();
+        sum
     });
     let down = tokio::spawn(async move {
-        Pattern::new(2).write_chunks(&mut far_writes, count).await;
+        let sum = Pattern::new(2).write_chunks(&mut far_writes, count).await;
         far_writes.shutdown().await.unwrap();
+        sum
     });
-    let checking = tokio::spawn(async move { Pattern::new(1).check(&mut far_reads).await });
-    assert_eq!(Pattern::new(2).check(&mut near_reads).await, count);
-    assert_eq!(checking.await.unwrap(), count);
-    up.await.unwrap();
-    down.await.unwrap();
+    let checking = tokio::spawn(async move { Pattern::new(1).check_and_sum(&mut far_reads).await });
+    let received = Pattern::new(2).check_and_sum(&mut near_reads).await;
+    assert_eq!(received, (count, down.await.unwrap()));
+    assert_eq!(checking.await.unwrap(), (count, up.await.unwrap()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
