@@ -1,8 +1,9 @@
 //! nc: stdin and stdout over sockets of the daemon's.
 
 use std::{
-    io::{Read, Write},
-    net::TcpListener,
+    io::{ErrorKind, Read, Write},
+    net::{TcpListener, TcpStream},
+    os::unix::net::UnixStream,
     process::Stdio,
     thread,
 };
@@ -128,6 +129,33 @@ fn verbose_tells_what_was_connected_by_its_name_and_address() {
     drop(client.take_stdin());
     drop(listener.take_stdin());
     client.ok();
+    listener.ok();
+}
+
+#[test]
+fn without_k_who_comes_after_the_first_is_refused_and_the_first_goes_on() {
+    let shell = Shell::start();
+    let (mut listener, at) = listening(&shell, "127.0.0.1 0");
+    let mut first = TcpStream::connect(&at).unwrap();
+    listener.note();
+    let refused = TcpStream::connect(&at).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    first.write_all(b"hello\n").unwrap();
+    assert_eq!(listener.answer(), "hello");
+    drop(listener.take_stdin());
+    drop(first);
+    listener.ok();
+
+    let path = shell.directory().join("nc.sock");
+    let (mut listener, at) = listening(&shell, &format!("-U {}", path.display()));
+    let mut first = UnixStream::connect(&at).unwrap();
+    listener.note();
+    let refused = UnixStream::connect(&at).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    first.write_all(b"hello\n").unwrap();
+    assert_eq!(listener.answer(), "hello");
+    drop(listener.take_stdin());
+    drop(first);
     listener.ok();
 }
 

@@ -42,6 +42,14 @@ impl Listener {
         };
         accepted.tried(|| "accept".to_owned())
     }
+
+    async fn close(self) -> Result<(), Failure> {
+        let closed = match self {
+            Self::Tcp(listener) => listener.close().await,
+            Self::Unix(listener) => listener.close().await,
+        };
+        closed.tried(|| "close".to_owned())
+    }
 }
 
 impl Running {
@@ -65,7 +73,7 @@ impl Running {
             .await
             .tried(|| format!("listen {address}"))?;
         self.note(listening(listener.local_addr()));
-        self.connections(&Listener::Tcp(listener)).await
+        self.connections(Listener::Tcp(listener)).await
     }
 
     /// Listens at a path of the daemon's host.
@@ -82,22 +90,25 @@ impl Running {
             .await
             .tried(|| format!("listen {path}"))?;
         self.note(listening(path));
-        self.connections(&Listener::Unix(listener)).await
+        self.connections(Listener::Unix(listener)).await
     }
 
     /// The first connection, or with -k one after the other, without end.
-    async fn connections(&self, listener: &Listener) -> Result<(), Failure> {
+    async fn connections(&self, listener: Listener) -> Result<(), Failure> {
         let mut stdin = Stdin::open(PIECE)?;
         let mut stdout = Stdout::open()?;
+        if !self.nc.keep_listening {
+            let (stream, peer) = listener.accept().await?;
+            // Who comes later is refused, and does not wait for an accept that never comes.
+            listener.close().await?;
+            self.note(format_args!("connection from {peer}"));
+            self.exchange(stream, &mut stdin, &mut stdout).await?;
+            return stdout.finish().await;
+        }
         loop {
             let (stream, peer) = listener.accept().await?;
             self.note(format_args!("connection from {peer}"));
-            let result = self.exchange(stream, &mut stdin, &mut stdout).await;
-            if !self.nc.keep_listening {
-                result?;
-                return stdout.finish().await;
-            }
-            match result {
+            match self.exchange(stream, &mut stdin, &mut stdout).await {
                 Ok(()) => self.note(format_args!("the connection from {peer} has ended")),
                 // This connection's alone; the next may do better.
                 Err(failure @ Failure::Kernel { .. }) => output::error(failure),

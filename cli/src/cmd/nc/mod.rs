@@ -60,6 +60,8 @@ pub(crate) struct Nc {
     #[arg(value_name = "PORT")]
     second: Option<String>,
     /// Wait for a connection instead of making one
+    ///
+    /// Who comes after it is refused, unless with -k.
     #[arg(short, long)]
     listen: bool,
     /// With -l: one connection after the other, until Ctrl-C; with -u: the datagrams of every sender
