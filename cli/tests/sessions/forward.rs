@@ -170,20 +170,54 @@ fn a_half_close_passes_each_way() {
 fn many_connections_are_carried_at_once() {
     let shell = Shell::start();
     let server = echo_server();
-    let (forward, at) = forwarding(&shell, &format!("-L 0:127.0.0.1:{}", server.port()), 1);
-    // All are open before the first is used.
-    let mut streams: Vec<TcpStream> = (0..100)
-        .map(|_| TcpStream::connect(&at[0]).unwrap())
+    for letter in ["L", "R"] {
+        let line = format!("-{letter} 0:127.0.0.1:{}", server.port());
+        let (forward, at) = forwarding(&shell, &line, 1);
+        // All are open before the first is used.
+        let mut streams: Vec<TcpStream> = (0..100)
+            .map(|_| TcpStream::connect(&at[0]).unwrap())
+            .collect();
+        for (number, stream) in streams.iter_mut().enumerate().rev() {
+            stream.write_all(&[u8::try_from(number).unwrap()]).unwrap();
+        }
+        for (number, stream) in streams.iter_mut().enumerate() {
+            let mut back = [0];
+            stream.read_exact(&mut back).unwrap();
+            assert_eq!(usize::from(back[0]), number);
+        }
+        drop(streams);
+        forward.interrupt();
+        forward.ok();
+    }
+}
+
+#[test]
+fn r_accepts_ahead_and_has_its_listener_alone() {
+    let shell = Shell::start();
+    let server = web_server("hello");
+    let unix = shell.directory().join("r").display().to_string();
+    let line = format!(
+        "-R 127.0.0.1:0:localhost:{port} -R {unix}:localhost:{port}",
+        port = server.port()
+    );
+    let (forward, at) = forwarding(&shell, &line, 2);
+    // Both have accepted, and go on to do so.
+    assert!(get(&at[0]).ends_with("hello"));
+    let mut stream = UnixStream::connect(&unix).unwrap();
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("hello"), "{answer}");
+    let sockets = shell.json("ls");
+    let listeners = sockets.as_array().unwrap().iter();
+    let listeners: Vec<_> = listeners
+        .filter(|socket| socket["state"] == "listen")
         .collect();
-    for (number, stream) in streams.iter_mut().enumerate().rev() {
-        stream.write_all(&[u8::try_from(number).unwrap()]).unwrap();
+    assert_eq!(listeners.len(), 2, "{sockets}");
+    for listener in listeners {
+        let said = shell.fails(4, &format!("accept {} --timeout 0s", listener["handle"]));
+        assert!(said.contains("STREAM_IN_USE"), "{said}");
     }
-    for (number, stream) in streams.iter_mut().enumerate() {
-        let mut back = [0];
-        stream.read_exact(&mut back).unwrap();
-        assert_eq!(usize::from(back[0]), number);
-    }
-    drop(streams);
     forward.interrupt();
     forward.ok();
 }

@@ -58,7 +58,7 @@ impl fmt::Display for Goal {
 }
 
 /// Accepts without end; ends when it is aborted, or after a failure after which nothing will come any more.
-pub(super) async fn all(listener: Listener, route: Arc<Route>, shared: Arc<Shared>) {
+pub(super) async fn all(mut listener: Listener, route: Arc<Route>, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
         let permits = Arc::clone(&shared.permits);

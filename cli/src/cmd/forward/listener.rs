@@ -1,9 +1,10 @@
 //! A listening socket of either side, and what it accepts.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, pin::Pin};
 
-use farsock_client::{Client, Error, ErrorKind, Reason};
+use farsock_client::{Client, Error, ErrorKind, Reason, TcpListener, UnixListener};
 use tokio::net;
+use tokio_stream::StreamExt as _;
 
 use super::side::Side;
 use crate::{
@@ -26,9 +27,23 @@ pub(super) struct Listener {
 enum Socket {
     TcpHere(net::TcpListener),
     UnixHere(net::UnixListener),
-    TcpThere(farsock_client::TcpListener),
-    UnixThere(farsock_client::UnixListener),
+    /// Accepts ahead from the first accept on.
+    There(There, Option<Incoming>),
 }
+
+/// A listening socket of the daemon's host.
+enum There {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// Its connections, each with its peer's address; a unix peer has none.
+type Incoming = Pin<
+    Box<
+        dyn tokio_stream::Stream<Item = farsock_client::Result<(Stream, Option<SocketAddr>)>>
+            + Send,
+    >,
+>;
 
 /// A path of this host, which is removed when nobody listens there any more.
 struct Path(String);
@@ -76,7 +91,7 @@ impl Listener {
                 (Socket::TcpHere(listener), local)
             }
             Side::There => {
-                let listening = farsock_client::TcpListener::bind(client, address).await;
+                let listening = TcpListener::bind(client, address).await;
                 let listener = listening.map_err(|error| Refused {
                     no_such_address: matches!(
                         error.errno_name(),
@@ -85,7 +100,7 @@ impl Listener {
                     failure: Failure::of(format!("listen {address}"), &error),
                 })?;
                 let local = listener.local_addr();
-                (Socket::TcpThere(listener), local)
+                (Socket::There(There::Tcp(listener), None), local)
             }
         };
         Ok(Self {
@@ -108,11 +123,11 @@ impl Listener {
     }
 
     pub(super) async fn unix_there(client: &Client, path: &str) -> Result<Self, Failure> {
-        let listener = farsock_client::UnixListener::bind(client, dial::unix_path(path))
+        let listener = UnixListener::bind(client, dial::unix_path(path))
             .await
             .tried(|| format!("listen {path}"))?;
         Ok(Self {
-            socket: Socket::UnixThere(listener),
+            socket: Socket::There(There::Unix(listener), None),
             name: path.to_owned(),
             port: 0,
             _path: None,
@@ -129,8 +144,8 @@ impl Listener {
     }
 
     /// Waits for the next connection.
-    pub(super) async fn accept(&self) -> Result<Accepted, NotAccepted> {
-        match &self.socket {
+    pub(super) async fn accept(&mut self) -> Result<Accepted, NotAccepted> {
+        match &mut self.socket {
             Socket::TcpHere(listener) => {
                 let accepted = listener.accept().await;
                 let (stream, peer) = accepted.map_err(|error| self.not_accepted_here(&error))?;
@@ -152,21 +167,22 @@ impl Listener {
                     ends: None,
                 })
             }
-            Socket::TcpThere(listener) => {
-                let accepted = listener.accept().await;
-                let (stream, peer) = accepted.map_err(|error| self.not_accepted_there(&error))?;
+            Socket::There(listener, incoming) => {
+                let incoming = incoming.get_or_insert_with(|| listener.incoming());
+                let Some(accepted) = incoming.next().await else {
+                    let what = format!("accept at {}: nothing comes any more", self.name);
+                    return Err(NotAccepted::AnyMore(Failure::Local(what)));
+                };
+                let (stream, peer) = match accepted {
+                    Ok(accepted) => accepted,
+                    Err(error) => {
+                        let error = listener.why(error).await;
+                        return Err(self.not_accepted_there(&error));
+                    }
+                };
                 Ok(Accepted {
-                    stream: duplex::tcp(stream),
-                    peer: peer.to_string(),
-                    ends: None,
-                })
-            }
-            Socket::UnixThere(listener) => {
-                let accepted = listener.accept().await;
-                let (stream, _) = accepted.map_err(|error| self.not_accepted_there(&error))?;
-                Ok(Accepted {
-                    stream: duplex::unix(stream),
-                    peer: self.name.clone(),
+                    stream,
+                    peer: peer.map_or_else(|| self.name.clone(), |peer| peer.to_string()),
                     ends: None,
                 })
             }
@@ -186,6 +202,38 @@ impl Listener {
                 reason: Reason::QuotaExceeded | Reason::ResultsFull,
             } => NotAccepted::ThisTime(failure),
             _ => NotAccepted::AnyMore(failure),
+        }
+    }
+}
+
+impl There {
+    /// Why it is that accepting failed: of a listener that was closed, the session knows more.
+    async fn why(&self, error: Error) -> Error {
+        if error.reason() != Some(Reason::HandleClosed) {
+            return error;
+        }
+        let socket = match self {
+            Self::Tcp(listener) => listener.socket(),
+            Self::Unix(listener) => listener.socket(),
+        };
+        match socket.info().await {
+            Err(of_session) if of_session.reason() == Some(Reason::SessionExpired) => of_session,
+            _ => error,
+        }
+    }
+
+    fn incoming(&self) -> Incoming {
+        match self {
+            Self::Tcp(listener) => {
+                Box::pin(listener.incoming().map(|accepted| {
+                    accepted.map(|(stream, peer)| (duplex::tcp(stream), Some(peer)))
+                }))
+            }
+            Self::Unix(listener) => Box::pin(
+                listener
+                    .incoming()
+                    .map(|accepted| accepted.map(|(stream, _)| (duplex::unix(stream), None))),
+            ),
         }
     }
 }

@@ -32,7 +32,7 @@ use crate::{
     traffic::{dial::Dialing, signals::Signals},
 };
 
-/// Connections that are carried at once. Those beyond wait in the kernel's backlog.
+/// Connections that are carried at once. Those beyond wait in the kernel's backlog, and of -R the first few accepted ahead.
 const CONNECTIONS: usize = 1_024;
 
 /// Carry connections between this host and the daemon's, as ssh's -L, -R and -D do
