@@ -190,11 +190,60 @@ fn udp_associate_carries_datagrams_both_ways() {
             assert_eq!(back[..length], [&by_address, payload].concat());
         }
     }
+    // They go in batches, for which the daemon's socket is theirs alone.
+    let sockets = shell.json("ls");
+    let mut sockets = sockets.as_array().unwrap().iter();
+    let udp = sockets.find(|socket| socket["type"] == "SOCK_DGRAM");
+    let handle = &udp.expect("a UDP socket")["handle"];
+    let said = shell.fails(4, &format!("sendto {handle} {server} x"));
+    assert!(said.contains("STREAM_IN_USE"), "{said}");
     // The association ends with its connection, and says what it has carried.
     drop(control);
     let note = forward.note();
     assert!(
         note.contains(" -> UDP: 17.59 KiB sent, 17.59 KiB received in "),
+        "{note}"
+    );
+    forward.interrupt();
+    forward.ok();
+}
+
+#[test]
+fn a_burst_of_datagrams_is_carried_whole_and_what_cannot_be_sent_does_no_harm() {
+    let shell = Shell::start();
+    let far = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let server = far.local_addr().unwrap();
+    let (mut forward, at) = forwarding(&shell, "-D 0", 1);
+    let mut control = greeted(&at[0]);
+    let (_, relay) = ask(&mut control, &request(3, [0; 4], 0));
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let to = |port: u16, payload: &[u8]| {
+        let header = [&[0, 0, 0, 1, 127, 0, 0, 1], &port.to_be_bytes()[..]].concat();
+        client.send_to(&[&header, payload].concat(), relay).unwrap();
+    };
+    let mut buffer = [0; 100];
+    // Each half is less than any socket's buffer.
+    for half in [0..50_u8, 50..100] {
+        for n in half.clone() {
+            to(server.port(), &[n]);
+            // No port 0 can be sent to.
+            if n % 10 == 0 {
+                to(0, &[n]);
+            }
+        }
+        for n in half {
+            let (length, _) = far.recv_from(&mut buffer).unwrap();
+            assert_eq!(buffer[..length], [n]);
+        }
+    }
+    drop(control);
+    for _ in 0..10 {
+        let note = forward.note();
+        assert!(note.contains("sendto: EINVAL: "), "{note}");
+    }
+    let note = forward.note();
+    assert!(
+        note.contains(" -> UDP: 110 B sent, 0 B received in "),
         "{note}"
     );
     forward.interrupt();

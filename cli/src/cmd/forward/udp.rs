@@ -2,7 +2,7 @@
 //!
 //! An association has a UDP socket on this host for its client, one on the daemon's for each family that the client sends to, and a
 //! task for each of those, which receives; all of them end with the connection that asked for it. Datagrams wait in the kernel's queues
-//! alone, and are dropped when those are full, as datagrams are.
+//! and in the client's bounded ones, and are dropped when those are full, as datagrams are.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use farsock_client::{SocketType, UdpSocket};
+use farsock_client::{Datagrams, DatagramsOptions, OutgoingMessage, SocketType, UdpSocket};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net,
@@ -66,7 +66,7 @@ pub(super) async fn associate(
     };
     let ended = tokio::select! {
         result = association.send_all(meter) => result,
-        () = until_end(&mut control) => Ok(()),
+        () = until_end(&mut control) => association.flush().await,
     };
     let received = association.received.received();
     meter.add_received(usize::try_from(received).unwrap_or(usize::MAX));
@@ -82,10 +82,16 @@ struct Association<'a> {
     /// Where the first of them came from, and where answers go.
     peer: Arc<OnceLock<SocketAddr>>,
     /// The daemon's sockets, for IPv4 and for IPv6.
-    far: [Option<Arc<UdpSocket>>; 2],
+    far: [Option<Arc<Far>>; 2],
     names: HashMap<(String, u16), SocketAddr>,
     receivers: JoinSet<()>,
     received: Arc<Meter>,
+}
+
+/// A socket of the daemon's, and what it sends and receives: that is dropped first.
+struct Far {
+    datagrams: Datagrams,
+    _socket: UdpSocket,
 }
 
 impl Association<'_> {
@@ -104,7 +110,7 @@ impl Association<'_> {
             if !self.is_clients(sender) {
                 continue;
             }
-            match self.send(&buffer[..length]).await {
+            match self.send(sender, &buffer[..length]).await {
                 Ok(sent) => meter.add_sent(sent),
                 // One datagram's alone, as on any way.
                 Err(failure @ (Failure::Kernel { .. } | Failure::Local(_))) => {
@@ -116,15 +122,40 @@ impl Association<'_> {
     }
 
     /// Sends one datagram, and tells how many bytes its payload has.
-    async fn send(&mut self, datagram: &[u8]) -> Result<usize, Failure> {
+    async fn send(&mut self, sender: SocketAddr, datagram: &[u8]) -> Result<usize, Failure> {
         let (host, port, payload) =
             socks::datagram(datagram).map_err(|error| Failure::Local(error.text))?;
         let target = self.address(host, port).await?;
-        let socket = self.socket(target).await?;
-        socket
-            .send_to(payload.to_vec(), target)
+        let far = self.far(target).await?;
+        let message = OutgoingMessage::new(payload.to_vec()).to(target);
+        // An error that the kernel had is one of an earlier datagram's, and told once.
+        while let Err(failure) = far
+            .datagrams
+            .send([message.clone()])
             .await
-            .tried(|| format!("sendto {target}"))
+            .tried(|| "sendto".to_owned())
+        {
+            match failure {
+                Failure::Kernel { .. } => self.shared.note(format_args!("{sender}: {failure}")),
+                failure => return Err(failure),
+            }
+        }
+        Ok(payload.len())
+    }
+
+    /// Waits until the kernel of the daemon's host has taken all that was sent.
+    async fn flush(&self) -> Result<(), Failure> {
+        for far in self.far.iter().flatten() {
+            while let Err(failure) = far.datagrams.flush().await.tried(|| "sendto".to_owned()) {
+                match failure {
+                    Failure::Kernel { .. } => {
+                        self.shared.note(format_args!("{}: {failure}", self.client));
+                    }
+                    failure => return Err(failure),
+                }
+            }
+        }
+        Ok(())
     }
 
     fn is_clients(&self, sender: SocketAddr) -> bool {
@@ -158,51 +189,59 @@ impl Association<'_> {
     }
 
     /// The daemon's socket for a target's family.
-    async fn socket(&mut self, target: SocketAddr) -> Result<Arc<UdpSocket>, Failure> {
+    async fn far(&mut self, target: SocketAddr) -> Result<Arc<Far>, Failure> {
         let any: IpAddr = match target {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
         let place = &mut self.far[usize::from(target.is_ipv6())];
-        if let Some(socket) = place {
-            return Ok(Arc::clone(socket));
+        if let Some(far) = place {
+            return Ok(Arc::clone(far));
         }
         let socket = UdpSocket::bind(&self.shared.client, SocketAddr::new(any, 0))
             .await
             .tried(|| format!("bind {any}"))?;
-        let socket = Arc::clone(place.insert(Arc::new(socket)));
+        let far = Arc::clone(place.insert(Arc::new(Far {
+            datagrams: socket.datagrams(&DatagramsOptions::default()),
+            _socket: socket,
+        })));
         self.receivers.spawn(receive_all(
-            Arc::clone(&socket),
+            Arc::clone(&far),
             Arc::clone(&self.near),
             Arc::clone(&self.peer),
             Arc::clone(&self.received),
         ));
-        Ok(socket)
+        Ok(far)
     }
 }
 
 /// Passes what comes to a socket of the daemon's to the client. Ends with the association, or with the session.
 async fn receive_all(
-    far: Arc<UdpSocket>,
+    far: Arc<Far>,
     near: Arc<net::UdpSocket>,
     peer: Arc<OnceLock<SocketAddr>>,
     received: Arc<Meter>,
 ) {
     let mut datagram = Vec::new();
     loop {
-        let (payload, sender) = match far.recv_from(LARGEST).await {
-            Ok(datagram) => datagram,
+        let batch = match far.datagrams.recv().await {
+            Ok(batch) => batch,
             // Such as an ICMP error of an earlier datagram.
             Err(error) if error.errno().is_some() => continue,
             Err(_) => return,
         };
-        // The socket exists because of the client's first datagram.
-        let Some(peer) = peer.get() else { continue };
-        datagram.clear();
-        socks::put_datagram_header(&mut datagram, sender);
-        datagram.extend_from_slice(&payload);
-        if near.send_to(&datagram, peer).await.is_ok() {
-            received.add_received(payload.len());
+        for message in batch {
+            let sender = message.address.and_then(|address| address.as_ip());
+            // The socket exists because of the client's first datagram, and every UDP sender has an address.
+            let (Some(peer), Some(sender)) = (peer.get(), sender) else {
+                continue;
+            };
+            datagram.clear();
+            socks::put_datagram_header(&mut datagram, sender);
+            datagram.extend_from_slice(&message.data);
+            if near.send_to(&datagram, peer).await.is_ok() {
+                received.add_received(message.data.len());
+            }
         }
     }
 }
