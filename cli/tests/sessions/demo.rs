@@ -1,6 +1,6 @@
 //! The demo: it runs anywhere, shows its calls, and notices a single wrong byte.
 
-use std::{path::PathBuf, time::Instant};
+use std::path::PathBuf;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -11,7 +11,6 @@ use crate::shell::{Shell, farsock, text};
 
 #[test]
 fn the_demo_runs_by_itself_and_shows_every_exchange() {
-    let start = Instant::now();
     let output = farsock().arg("demo").output().unwrap();
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{stdout}{stderr}");
@@ -30,8 +29,6 @@ fn the_demo_runs_by_itself_and_shows_every_exchange() {
         assert!(stdout.contains(call), "no {call} in:\n{stdout}");
     }
     assert!(!stdout.contains("htons(0), sin_addr=inet_addr(\"127.0.0.1\")}, [16])"));
-    // Two seconds on a machine with nothing else to do; this one runs tests.
-    assert!(start.elapsed().as_secs() < 20);
 }
 
 #[test]
