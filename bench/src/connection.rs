@@ -70,21 +70,36 @@ pub(crate) async fn send_to(
     to: SocketAddr,
     datagram: &Datagram,
 ) -> Result<(), Failure> {
-    let request = SendToRequest {
-        handle,
-        address: Some(address(to)),
-        payload: Some(Payload::Data(bytes::Bytes::copy_from_slice(datagram))),
-        ..SendToRequest::default()
-    };
-    let sent = client.send_to(request).await?.into_inner().bytes_sent;
-    if sent != datagram.len() as u64 {
+    let data = bytes::Bytes::copy_from_slice(datagram);
+    let sent = send_bytes_to(client, handle, to, data).await?;
+    if sent != datagram.len() {
         return Err(format!("{sent} of {} bytes were sent", datagram.len()).into());
     }
     Ok(())
 }
 
+/// Sends one datagram of any bytes; how many were sent.
+///
+/// # Errors
+/// The server's answer.
+pub(crate) async fn send_bytes_to(
+    client: &mut Client,
+    handle: u64,
+    to: SocketAddr,
+    data: bytes::Bytes,
+) -> Result<usize, Failure> {
+    let request = SendToRequest {
+        handle,
+        address: Some(address(to)),
+        payload: Some(Payload::Data(data)),
+        ..SendToRequest::default()
+    };
+    let sent = client.send_to(request).await?.into_inner().bytes_sent;
+    Ok(usize::try_from(sent)?)
+}
+
 /// An internet address in its typed form, the cheapest for the daemon to read and what a generated client would use.
-fn address(address: SocketAddr) -> Address {
+pub(crate) fn address(address: SocketAddr) -> Address {
     Address {
         form: Some(Form::Ip(IpAddress {
             host: address.ip().to_string(),

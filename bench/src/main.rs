@@ -15,11 +15,14 @@ mod operation;
 mod pattern;
 mod process;
 mod queue;
+mod readers;
 mod relay;
 mod report;
 mod rounds;
 mod sink;
 mod stats;
+mod tail;
+mod watch;
 
 use std::{
     io::{self, Write},
@@ -92,6 +95,7 @@ fn measure(command_line: CommandLine) -> Result<ExitCode, Failure> {
     if cfg!(debug_assertions) {
         eprintln!("farsock-bench: a debug build: the ratios say nothing, use --release");
     }
+    process::raise_descriptor_limit()?;
     let default_rounds = if command_line.quick { 3 } else { 15 };
     let plan = Plan {
         rounds: command_line.rounds.map_or(default_rounds, usize::from),

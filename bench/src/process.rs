@@ -13,6 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 use crate::Failure;
 
 /// How long a process may take until it listens.
@@ -20,6 +22,18 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What the message of a log line begins with that tells the address.
 pub(crate) const LISTENING: &str = "listening on tcp://";
+
+/// Raises this process's soft limit of open descriptors to the hard one, for itself and for those that it starts.
+///
+/// # Errors
+/// Those of setrlimit(2).
+pub(crate) fn raise_descriptor_limit() -> Result<(), Failure> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft < hard {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    }
+    Ok(())
+}
 
 /// A process that listens. It is killed when this is dropped.
 #[derive(Debug)]
@@ -96,7 +110,17 @@ impl Process {
     pub(crate) fn resident_bytes(&self) -> Result<u64, Failure> {
         let path = format!("/proc/{}/smaps_rollup", self.child.id());
         let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-        parse_resident(&text).ok_or_else(|| format!("{path}: no Rss").into())
+        parse_kibibytes(&text, "Rss:").ok_or_else(|| format!("{path}: no Rss").into())
+    }
+
+    /// The most resident memory in bytes that it has ever had: VmHWM (proc_pid_status(5)), which may lag behind by some hundred KiB.
+    ///
+    /// # Errors
+    /// As of [`Process::resident_bytes`].
+    pub(crate) fn peak_resident_bytes(&self) -> Result<u64, Failure> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+        parse_kibibytes(&text, "VmHWM:").ok_or_else(|| format!("{path}: no VmHWM").into())
     }
 
     /// The CPU time its living threads have used: from schedstat (Documentation/scheduler/sched-stats.rst), in nanoseconds,
@@ -159,11 +183,10 @@ fn address_in(line: &str) -> Option<SocketAddr> {
     message.strip_prefix(LISTENING)?.parse().ok()
 }
 
-fn parse_resident(smaps_rollup: &str) -> Option<u64> {
-    let rss = smaps_rollup
-        .lines()
-        .find_map(|line| line.strip_prefix("Rss:"))?;
-    let kibibytes: u64 = rss.trim().strip_suffix("kB")?.trim().parse().ok()?;
+/// The bytes of a line such as `Rss:  12 kB`.
+pub(crate) fn parse_kibibytes(text: &str, name: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kibibytes: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
 }
 
@@ -228,14 +251,16 @@ mod tests {
         ]);
         let process = Process::start(command).unwrap();
         assert_eq!(process.address(), "127.0.0.1:9".parse().unwrap());
-        assert!(process.resident_bytes().unwrap() > 100_000);
+        let resident = process.resident_bytes().unwrap();
+        assert!(resident > 100_000);
+        assert!(process.peak_resident_bytes().unwrap() > 100_000);
         assert!(process.cpu_time().unwrap() > Duration::ZERO);
     }
 
     #[test]
     fn malformed_proc_files_give_nothing() {
-        assert_eq!(parse_resident("Rss:  12 kB\n"), Some(12 * 1024));
-        assert_eq!(parse_resident("Pss:  12 kB\n"), None);
+        assert_eq!(parse_kibibytes("Rss:  12 kB\n", "Rss:"), Some(12 * 1024));
+        assert_eq!(parse_kibibytes("Pss:  12 kB\n", "Rss:"), None);
         assert_eq!(parse_cpu_time("123 4 5\n"), Some(Duration::from_nanos(123)));
         assert_eq!(parse_cpu_time(""), None);
     }

@@ -9,6 +9,7 @@ mod idle;
 mod operation_latency;
 mod operation_rate;
 mod setup_rtt;
+mod slow_readers;
 mod stall_isolation;
 mod start;
 mod stream_down;
@@ -35,6 +36,7 @@ pub(crate) const CASES: &[Case] = &[
     datagrams_down::CASE,
     accept_rate::CASE,
     stall_isolation::CASE,
+    slow_readers::CASE,
     handle_cost::CASE,
     handle_scale::CASE,
     start::CASE,

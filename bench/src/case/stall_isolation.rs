@@ -3,11 +3,7 @@
 //! There are two daemons, and a client of each. One of the clients has a byte stream as well, whose far end writes without end, and
 //! which nobody reads any more: its window is full, and so is everything behind it.
 
-use std::{
-    net::UdpSocket,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Duration};
 
 use bytes::Bytes;
 use farsock_client::{Client, RemoteSocket, TcpStream};
@@ -16,12 +12,12 @@ use tokio::time::{sleep, timeout};
 use super::{Case, Plan};
 use crate::{
     Failure, daemon_process,
-    far_end::{Answer, Ask, FarEnd, PATIENCE},
+    far_end::{Ask, FarEnd, PATIENCE},
     operation,
     process::Process,
     report::{Row, Target},
     rounds::Rounds,
-    stats,
+    tail::{MESSAGES, Tail},
 };
 
 pub(crate) const CASE: Case = Case {
@@ -31,13 +27,6 @@ pub(crate) const CASE: Case = Case {
 };
 
 const TARGET: Target = Target::AtMost(1.1);
-
-/// How long messages are, those of the stalled stream and those that are measured: unit and bytes.
-const MESSAGES: [(&str, usize); 3] = [
-    ("us p99, 1 B", 1),
-    ("us p99, 300 B", 300),
-    ("us p99, 60 KB", 60_000),
-];
 
 /// How often to look whether the stalled stream's source waits.
 const LOOK: Duration = Duration::from_millis(20);
@@ -67,7 +56,7 @@ fn run(plan: &Plan) -> Result<Vec<Row>, Failure> {
         .collect()
 }
 
-/// Measures messages of one length, and tells how many bytes the stalled stream's source could write.
+/// Measures messages of one length, which those of the stalled stream have as well, and tells how many bytes the stalled stream's source could write.
 async fn compare(plan: &Plan, length: usize, calls: usize) -> Result<(Rounds, u64), Failure> {
     let mut stalled = Party::new(&plan.daemon).await?;
     let alone = Party::new(&plan.daemon).await?;
@@ -94,7 +83,7 @@ async fn compare(plan: &Plan, length: usize, calls: usize) -> Result<(Rounds, u6
 struct Party {
     client: Client,
     socket: RemoteSocket,
-    sink: UdpSocket,
+    tail: Tail,
     stream: Option<(TcpStream, FarEnd)>,
     _daemon: Process,
 }
@@ -104,12 +93,10 @@ impl Party {
         let daemon = daemon_process::start(daemon)?;
         let client = operation::connect(daemon.address()).await?;
         let socket = operation::create_udp_socket(&client).await?;
-        let sink = UdpSocket::bind("127.0.0.1:0")?;
-        sink.set_read_timeout(Some(PATIENCE))?;
         Ok(Self {
             client,
             socket,
-            sink,
+            tail: Tail::new()?,
             stream: None,
             _daemon: daemon,
         })
@@ -128,7 +115,7 @@ impl Party {
         let (mut written, mut still) = (0, 0);
         while still < LOOKS {
             sleep(LOOK).await;
-            let now = flooded(&mut far_end)?;
+            let now = far_end.flooded()?;
             still = if now == written && now > 0 {
                 still + 1
             } else {
@@ -142,26 +129,17 @@ impl Party {
 
     /// The 99th percentile of what so many calls take, in microseconds.
     async fn p99(&self, message: &Bytes, calls: usize) -> Result<f64, Failure> {
-        let to = self.sink.local_addr()?;
-        let mut buffer = vec![0; 65_536];
-        let mut times = Vec::with_capacity(calls);
-        for _ in 0..calls {
-            let start = Instant::now();
-            let sent = self.socket.send_to(message.clone(), to).await?;
-            times.push(start.elapsed().as_secs_f64() * 1e6);
-            // On loopback it is there when sendto(2) returns.
-            let received = self.sink.recv(&mut buffer)?;
-            if sent != message.len() || buffer[..received] != message[..] {
-                return Err(format!("{sent} of {} bytes were sent", message.len()).into());
-            }
-        }
-        stats::percentile(&times, 99.0).ok_or_else(|| "no calls".into())
+        self.tail
+            .p99(message, calls, async |data, to| {
+                Ok(self.socket.send_to(data, to).await?)
+            })
+            .await
     }
 
     /// Reads all that the stalled stream's source has written; how much that was.
     async fn read_on(&mut self) -> Result<u64, Failure> {
         let (stream, far_end) = self.stream.as_mut().ok_or("no stream")?;
-        let before = flooded(far_end)?;
+        let before = far_end.flooded()?;
         // The first byte was read already.
         let mut read = 1;
         while read < before {
@@ -172,13 +150,5 @@ impl Party {
             read += chunk.len() as u64;
         }
         Ok(read)
-    }
-}
-
-fn flooded(far_end: &mut FarEnd) -> Result<u64, Failure> {
-    far_end.ask(&Ask::Flooded)?;
-    match far_end.answer()? {
-        Answer::Written(bytes) => Ok(bytes),
-        other => Err(format!("the far end answered {other:?}").into()),
     }
 }

@@ -6,6 +6,7 @@
 mod accepting;
 mod datagrams;
 mod serve;
+mod sources;
 mod streams;
 
 use std::{
@@ -37,7 +38,9 @@ pub(crate) enum Ask {
     Source(u64),
     /// Take a data connection and write messages of this length for ever, each at once: [`Answer::Done`] when it has the connection.
     Flood(usize),
-    /// How many bytes of the flood have been written up to now: [`Answer::Written`].
+    /// Take so many data connections, and write to each for ever, as fast as it takes it: [`Answer::Done`] when it has them all.
+    Sources(usize),
+    /// How many bytes of the flood, or by the sources, have been written up to now: [`Answer::Written`].
     Flooded,
     /// Send datagrams: see [`Datagrams`]. [`Answer::Done`].
     Datagrams(Datagrams),
@@ -161,6 +164,18 @@ impl FarEnd {
     pub(crate) fn arrived(&mut self) -> Result<Arrived, Failure> {
         match self.answer()? {
             Answer::Arrived(arrived) => Ok(arrived),
+            other => Err(format!("the far end answered {other:?}").into()),
+        }
+    }
+
+    /// How many bytes of the flood, or by the sources, have been written up to now.
+    ///
+    /// # Errors
+    /// As of [`FarEnd::answer`].
+    pub(crate) fn flooded(&mut self) -> Result<u64, Failure> {
+        self.ask(&Ask::Flooded)?;
+        match self.answer()? {
+            Answer::Written(bytes) => Ok(bytes),
             other => Err(format!("the far end answered {other:?}").into()),
         }
     }

@@ -1,6 +1,6 @@
 //! Being the far end: does what it is asked, one after the other.
 //!
-//! Threads: the one that answers, one that writes a flood, and those that connect; they end with the process, which ends when its
+//! Threads: the one that answers, one that writes a flood or that of many sources, and those that connect; they end with the process, which ends when its
 //! standard input does.
 
 use std::{
@@ -42,6 +42,7 @@ pub(super) fn answer(control: TcpStream) -> Result<(), Failure> {
             Ask::Sink => far_end.sink(),
             Ask::Source(bytes) => far_end.source(bytes),
             Ask::Flood(length) => far_end.flood(length),
+            Ask::Sources(count) => far_end.sources(count),
             Ask::Flooded => Ok(far_end.flooded()),
             Ask::Datagrams(ask) => datagrams::send(&ask, &mut control),
             Ask::Connections(ask) => accepting::connect(&ask),
@@ -108,13 +109,24 @@ mod tests {
         let mut before = 0;
         let resting = (0..1_000).any(|_| {
             thread::sleep(Duration::from_millis(20));
-            far_end.ask(&Ask::Flooded).unwrap();
-            let Answer::Written(bytes) = far_end.answer().unwrap() else {
-                panic!("no count");
-            };
+            let bytes = far_end.flooded().unwrap();
             mem::replace(&mut before, bytes) == bytes && bytes > 0
         });
         assert!(resting);
+    }
+
+    #[test]
+    fn sources_write_to_each_connection_as_it_is_read() {
+        let mut far_end = FarEnd::in_this_process();
+        far_end.ask(&Ask::Sources(3)).unwrap();
+        let mut connections = [(); 3].map(|()| TcpStream::connect(far_end.address()).unwrap());
+        far_end.done().unwrap();
+        let mut data = vec![0; 1 << 20];
+        for connection in &mut connections {
+            connection.read_exact(&mut data).unwrap();
+            assert!(data.iter().all(|byte| *byte == 0xf1));
+        }
+        assert!(far_end.flooded().unwrap() >= 3 << 20);
     }
 
     #[test]

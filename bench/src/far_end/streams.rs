@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use super::{Answer, PATIENCE};
+use super::{Answer, PATIENCE, sources};
 use crate::{
     Failure,
     pattern::{CHUNK, Pattern, Tally},
@@ -75,6 +75,17 @@ impl Streams {
                 flooded.fetch_add(length as u64, Ordering::Relaxed);
             }
         });
+        Ok(Answer::Done)
+    }
+
+    /// Floods the next so many, each until it is closed.
+    pub(super) fn sources(&mut self, count: usize) -> Result<Answer, Failure> {
+        self.flooded = Arc::default();
+        let mut streams = Vec::with_capacity(count);
+        for _ in 0..count {
+            streams.push(self.accept()?);
+        }
+        sources::start(streams, Arc::clone(&self.flooded))?;
         Ok(Answer::Done)
     }
 

@@ -1,4 +1,7 @@
 //! Where a stream's bytes are received: buffers that grow with what comes, and are used again.
+//!
+//! None is larger than what may be received into it, and none is kept for bytes that may not or do not come: of ten thousand streams
+//! whose readers are slow each would otherwise hold some hundred KiB.
 
 use std::{io, ops::Range};
 
@@ -90,8 +93,8 @@ impl Buffers {
         let most = usize::try_from(room).unwrap_or(MOST).min(self.size);
         if self.current.capacity() < HEADROOM + most.min(self.size / 2) {
             self.current = match self.spares.pop() {
-                Some(spare) if spare.capacity() >= HEADROOM + self.size => spare,
-                _ => BytesMut::with_capacity(HEADROOM + self.size),
+                Some(spare) if most == self.size && spare.capacity() >= HEADROOM + most => spare,
+                _ => BytesMut::with_capacity(HEADROOM + most),
             };
         }
         self.current.clear();
@@ -126,8 +129,11 @@ impl Buffers {
         }))
     }
 
-    /// Takes back what was acknowledged, to be used again if nothing else of its buffer is.
-    pub(super) fn give_back(&mut self, acknowledged: Vec<Bytes>) {
+    /// Takes back what was acknowledged, to be used again if nothing else of its buffer is, and if there is `room` for as much.
+    pub(super) fn give_back(&mut self, acknowledged: Vec<Bytes>, room: u64) {
+        if room < self.size as u64 / 2 {
+            return;
+        }
         for bytes in acknowledged {
             if self.spares.len() == SPARES || bytes.len() <= SMALL {
                 continue;
@@ -139,6 +145,12 @@ impl Buffers {
                 }
             }
         }
+    }
+
+    /// Nothing may be received for now, or nothing comes: keeps no buffer.
+    pub(super) fn pause(&mut self) {
+        self.current = BytesMut::new();
+        self.spares = Vec::new();
     }
 
     /// Nothing is kept and nothing comes: lets all go.

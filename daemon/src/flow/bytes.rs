@@ -50,6 +50,8 @@ struct Receiving {
     told: bool,
     /// Whether the one who sends to the client waits for credit.
     blocked: bool,
+    /// Whether the socket had nothing more when it was last asked.
+    drained: bool,
 }
 
 /// What is to be said to the client next.
@@ -107,6 +109,7 @@ impl ByteFlow {
                 ended: None,
                 told: false,
                 blocked: false,
+                drained: false,
             }),
             sending: Mutex::default(),
         }
@@ -183,7 +186,12 @@ impl ByteFlow {
             .delivery
             .credit(received, limit)
             .map_err(|unknown| self.unknown(unknown.0))?;
-        receiving.buffers.give_back(forgotten);
+        if receiving.drained && receiving.delivery.is_empty() {
+            receiving.buffers.pause();
+        } else {
+            let room = receiving.delivery.room();
+            receiving.buffers.give_back(forgotten, room);
+        }
         if receiving.blocked {
             receiving.blocked = false;
             drop(receiving);
@@ -346,11 +354,13 @@ impl Receiving {
             let room = self.delivery.room();
             if room == 0 {
                 self.blocked = true;
+                self.buffers.pause();
                 return None;
             }
             let received = socket
                 .take_deferred()
                 .and_then(|()| self.buffers.receive(socket, room, &head));
+            self.drained = received.is_err();
             match received {
                 Ok(Some(chunk)) => {
                     let counters = &socket.counters;

@@ -7,4 +7,5 @@ mod bytes;
 mod datagrams;
 mod exclusive;
 mod resume;
+mod slow_readers;
 mod support;
