@@ -17,6 +17,7 @@ use tonic::{
 use crate::{
     Client, Error, Result, SessionOptions,
     client::Transport,
+    paced::Paced,
     pump::Pump,
     target::{self, Target},
 };
@@ -29,9 +30,10 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 /// The largest frame the daemon may send. HTTP/2's default of 16 KiB costs a header, and a wake-up,
 /// per 16 KiB.
 const MAX_FRAME: u32 = 1 << 20;
-/// One flow of bulk data may arrive this far ahead of its task: twice the flow's own window, so that HTTP/2's never ends first.
-const BULK_STREAM_WINDOW: u32 = 2 << 20;
-/// All flows together may: 16 that all arrive at once. Each is always read, so they do not hold each other up.
+/// One flow of bulk data may arrive this far ahead of its task: twice the flow's own window at its widest, so that HTTP/2's never ends
+/// first.
+const BULK_STREAM_WINDOW: u32 = 4 << 20;
+/// All flows together may: eight that all arrive at once. Each is always read, so they do not hold each other up.
 const BULK_CONNECTION_WINDOW: u32 = 32 << 20;
 /// Only network connections need pings: on one machine the end of a daemon ends its connections.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -228,16 +230,23 @@ impl Builder {
     {
         // Two connections use it, one after the other: only the future is made under the lock.
         let connector = Arc::new(Mutex::new(connector));
+        let open = move || connector.lock().unwrap_or_else(PoisonError::into_inner)();
+        let paced = open.clone();
+        let paced = tower::service_fn(move |_| {
+            let opening = paced();
+            async move { opening.await.map(|io| TokioIo::new(Paced::new(io))) }
+        });
         let connector = tower::service_fn(move |_| {
-            let opening = connector.lock().unwrap_or_else(PoisonError::into_inner)();
+            let opening = open();
             async move { opening.await.map(TokioIo::new) }
         });
-        let pump = Pump::start();
+        let (pump, bulk_pump) = (Pump::start(), Pump::start());
         let bulk = endpoint
             .clone()
             .initial_stream_window_size(BULK_STREAM_WINDOW)
             .initial_connection_window_size(BULK_CONNECTION_WINDOW)
-            .connect_with_connector_lazy(connector.clone());
+            .executor(bulk_pump.clone())
+            .connect_with_connector_lazy(paced);
         let channel: Channel = endpoint
             .executor(pump.clone())
             .connect_with_connector(connector)
@@ -247,6 +256,7 @@ impl Builder {
             channel,
             pump,
             bulk,
+            bulk_pump,
             found: Arc::default(),
             timeout: self.timeout,
             connect_timeout: self.connect_timeout,

@@ -68,6 +68,8 @@ pub(crate) struct Transport {
     pub(crate) pump: Pump,
     /// A connection of its own for bulk data, made when it is first used: calls do not wait behind bulk data.
     pub(crate) bulk: Channel,
+    /// Moves the bulk data.
+    pub(crate) bulk_pump: Pump,
     /// The instance that opened the session, or that the first flow found.
     pub(crate) found: Arc<OnceCell<MetadataValue<Ascii>>>,
     pub(crate) timeout: Option<Duration>,

@@ -69,6 +69,7 @@ mod host;
 mod journal;
 mod net;
 mod operation;
+mod paced;
 mod pipeline;
 mod poll;
 mod pump;

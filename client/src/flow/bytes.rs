@@ -34,6 +34,7 @@ impl Kind for ByteFlow {
     const PATH: &'static str = "/farsock.v1.StreamService/Stream";
     const VERB: &'static str = "stream";
     const WINDOW: u64 = 1 << 20;
+    const WIDEST: u64 = 2 << 20;
     const BACKLOG: u64 = 512 << 10;
     const PAYLOADS: bool = true;
     const LONGEST: usize = 64 << 10;

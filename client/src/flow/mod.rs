@@ -29,8 +29,10 @@ pub(crate) trait Kind: Sized + Send + Sync + 'static {
     const PATH: &'static str;
     /// What errors call it.
     const VERB: &'static str;
-    /// How far the daemon may be ahead of the user, in the RPC's units.
+    /// How far the daemon may be ahead of the user at first, in the RPC's units.
     const WINDOW: u64;
+    /// And at most, of a user who takes faster than it comes.
+    const WIDEST: u64 = Self::WINDOW;
     /// How much may wait to be sent, in the RPC's units.
     const BACKLOG: u64;
     /// Whether a response that is just field 1 is a payload, which is passed on in parts.
@@ -139,9 +141,8 @@ impl<K: Kind> Flow<K> {
         let client = socket.client();
         let flow = Arc::new(Self::new(kind, socket.handle()));
         let way = driver::Way::of(client);
-        client
-            .runtime()
-            .spawn(driver::drive(Arc::clone(&flow), way));
+        let pump = client.transport().bulk_pump.clone();
+        pump.run(driver::drive(Arc::clone(&flow), way));
         flow
     }
 

@@ -162,7 +162,7 @@ impl<K: Kind> Flow<K> {
             state: Mutex::new(State {
                 sending: Sending::default(),
                 staging: K::Staging::default(),
-                receiving: Receiving::new(K::WINDOW),
+                receiving: Receiving::new(K::WINDOW, K::WIDEST),
                 queue: VecDeque::new(),
                 received_all: None,
                 sent_all: None,
@@ -199,6 +199,7 @@ impl<K: Kind> Flow<K> {
             if let Some(over) = &state.over {
                 return Poll::Ready(Err(over.clone()));
             }
+            state.receiving.waited();
             keep(&mut state.reader, context);
             return Poll::Pending;
         }

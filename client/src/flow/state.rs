@@ -257,11 +257,14 @@ impl<T: Item> Sending<T> {
 /// The direction from the daemon.
 ///
 /// Invariants: `consumed <= received <= told_limit`, and none of them ever falls: what lies between the first two waits
-/// for the user, at most `window`.
+/// for the user, at most `window`, which is at most `widest`.
 #[derive(Debug)]
 pub(super) struct Receiving {
     /// How far ahead of the user the daemon may be.
     window: u64,
+    widest: u64,
+    /// How far the user was when that was decided.
+    decided: u64,
     received: u64,
     consumed: u64,
     /// What the daemon was told last.
@@ -273,9 +276,11 @@ pub(super) struct Receiving {
 }
 
 impl Receiving {
-    pub(super) fn new(window: u64) -> Self {
+    pub(super) fn new(window: u64, widest: u64) -> Self {
         Self {
             window,
+            widest,
+            decided: 0,
             received: 0,
             consumed: 0,
             told_received: 0,
@@ -300,6 +305,7 @@ impl Receiving {
             self.started = true;
             self.received = offset;
             self.consumed = offset;
+            self.decided = offset;
             self.told_received = offset;
             self.told_limit = offset.saturating_add(self.window);
         }
@@ -328,6 +334,15 @@ impl Receiving {
     /// The user has taken something.
     pub(super) fn consumed(&mut self, cost: u64) {
         self.consumed += cost;
+    }
+
+    /// The user waits for what has not arrived. One who does so and has taken a window's worth since it was last decided is
+    /// faster than what comes, be it for want of credit: the window grows.
+    pub(super) fn waited(&mut self) {
+        if self.consumed - self.decided >= self.window {
+            self.decided = self.consumed;
+            self.window = self.widest.min(self.window.saturating_mul(2));
+        }
     }
 
     /// The user wants no more.

@@ -15,8 +15,8 @@ use std::os::fd::AsFd as _;
 pub(crate) const HEADROOM: usize = 16;
 /// The smallest buffer, which is not kept while nothing comes.
 const LEAST: usize = 16 << 10;
-/// The largest.
-const MOST: usize = 256 << 10;
+/// The largest. Each chunk costs system calls and wakes the client, so that large ones are worth more than a cache that they fit in.
+const MOST: usize = 512 << 10;
 /// How many buffers are kept for later.
 const SPARES: usize = 2;
 /// What is at most this large is copied rather than kept in a buffer that it would keep from being used again.

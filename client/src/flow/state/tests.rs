@@ -129,7 +129,8 @@ proptest! {
     #[test]
     fn what_waits_for_the_user_stays_within_the_window(start in 0..1_000_u64, takes in prop::collection::vec((1..2_000_u64, 0..2_000_u64, 0..20_u8), 0..200)) {
         const WINDOW: u64 = 1_000;
-        let mut receiving = Receiving::new(WINDOW);
+        const WIDEST: u64 = 3_000;
+        let mut receiving = Receiving::new(WINDOW, WIDEST);
         prop_assert_eq!(receiving.opening(), (None, WINDOW));
         receiving.opened(start).unwrap();
         let mut limit = start + WINDOW;
@@ -140,10 +141,13 @@ proptest! {
                 receiving.arrived(arrives).unwrap();
                 received += arrives;
             }
-            prop_assert!(received - consumed <= WINDOW);
+            prop_assert!(received - consumed <= WIDEST);
             let takes = wants.min(received - consumed);
             receiving.consumed(takes);
             consumed += takes;
+            if takes < wants {
+                receiving.waited();
+            }
             if cut == 0 {
                 let (said, window) = receiving.opening();
                 prop_assert_eq!(said, Some(received));
@@ -164,6 +168,26 @@ proptest! {
 }
 
 #[test]
+fn the_window_grows_with_a_user_who_waits_and_not_with_a_slow_one() {
+    for (waits, limit) in [(true, 700), (false, 400)] {
+        let mut receiving = Receiving::new(100, 400);
+        receiving.opened(0).unwrap();
+        for _ in 0..3 {
+            receiving.arrived(100).unwrap();
+            receiving.consumed(100);
+            if waits {
+                receiving.waited();
+                // Nothing was taken since.
+                receiving.waited();
+            }
+            assert!(receiving.is_credit_due());
+            receiving.tell();
+        }
+        assert_eq!(receiving.tell().limit, limit);
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_told() {
     let mut sending = Sending::default();
     sending.opened(10, 20).unwrap();
@@ -176,7 +200,7 @@ fn what_makes_no_sense_is_told() {
     assert!(sending.opened(9, 20).is_err());
     assert!(sending.opened(16, 20).is_err());
     assert!(sending.opened(12, 20).is_ok());
-    let mut receiving = Receiving::new(100);
+    let mut receiving = Receiving::new(100, 100);
     receiving.opened(5).unwrap();
     receiving.arrived(7).unwrap();
     assert!(receiving.opened(11).is_err());
