@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::unconstrained};
 
 use self::{
     lease::Lease,
@@ -350,10 +350,10 @@ impl<R: Clone + Send + 'static> Session<R> {
             return None;
         }
         let mut running = (job.run)(watch);
-        match running
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-        {
+        // Whatever the connection's task has done before: without budget the operation would not get to its socket's queue here, and
+        // those that follow would overtake it.
+        let mut first = unconstrained(running.as_mut());
+        match Pin::new(&mut first).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(finished) => Some(finished),
             Poll::Pending => {
                 let session = Arc::clone(self);

@@ -1,5 +1,9 @@
 //! Sessions, without a door: their operations are closures.
 
+use std::pin::pin;
+
+use tokio::task::coop;
+
 use super::*;
 
 fn session() -> Arc<Session<&'static str>> {
@@ -68,4 +72,30 @@ async fn a_cancel_reaches_an_operation_whose_turn_has_come_and_that_has_not_begu
     let again = session.perform(start(3, 1, |_| unreachable!("it is known")));
     let third = tokio::time::timeout(Duration::from_secs(10), again).await;
     assert_eq!(third.expect("it ends"), Ok(Some("cancelled")));
+}
+
+#[tokio::test]
+async fn an_operation_takes_effect_where_it_starts_however_busy_its_task_was() {
+    let session = session();
+    let turn = Arc::new(tokio::sync::Mutex::new(()));
+    // All within one poll, which has no budget left.
+    std::future::poll_fn(|context| {
+        while coop::has_budget_remaining() {
+            let spent = pin!(coop::consume_budget()).poll(context);
+            assert!(spent.is_ready());
+        }
+        for id in 1..=2 {
+            let turn = Arc::clone(&turn);
+            let operation = start(id, 0, move |_| {
+                Box::pin(async move {
+                    drop(turn.lock().await);
+                    ended("at once", true)
+                })
+            });
+            session.start(operation).expect("an id of its own");
+            assert_eq!(session.result(id), Some("at once"));
+        }
+        Poll::Ready(())
+    })
+    .await;
 }
