@@ -48,6 +48,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut config = Config::new();
     // By its name the codec finds a message's shape.
     config.enable_type_names();
+    // Rare and many times as large as all others: requests and results, which are moved often, would all be of their size.
+    for large in [
+        ".farsock.v1.GetSocketResponse.socket",
+        ".farsock.v1.OptionValue.value.tcp_info",
+        ".farsock.v1.Socket.tcp_info",
+    ] {
+        config.boxed(large);
+    }
     tonic_prost_build::configure()
         // An RPC named Connect would collide with the constructor that this generates.
         .build_transport(false)

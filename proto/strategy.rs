@@ -219,7 +219,7 @@ pub(crate) fn wire_option_value() -> BoxedStrategy<v1::OptionValue> {
                 interface_address,
             })
         }),
-        Just(Value::TcpInfo(v1::TcpInfo::default())),
+        Just(Value::TcpInfo(Box::default())),
         option_value().prop_map(|value| v1::OptionValue::from(value).value.expect("has a value")),
     ];
     prop::option::of(value)

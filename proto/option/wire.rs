@@ -102,7 +102,7 @@ impl From<OptionValue> for v1::OptionValue {
                 })
             }
             OptionValue::Credentials(credentials) => Value::Credentials(credentials.into()),
-            OptionValue::TcpInfo(info) => Value::TcpInfo(*info),
+            OptionValue::TcpInfo(info) => Value::TcpInfo(info),
             OptionValue::Integers(values) => Value::Integers(v1::Integers { values }),
             OptionValue::Raw(data) => Value::Raw(data),
             OptionValue::Text(text) => Value::Text(text),
@@ -289,7 +289,7 @@ mod tests {
                 }),
                 "multicast_interface.interface_address",
             ),
-            (Value::TcpInfo(v1::TcpInfo::default()), "tcp_info"),
+            (Value::TcpInfo(Box::default()), "tcp_info"),
         ] {
             assert_eq!(
                 from_wire(value.clone()).expect_err("is refused").field,

@@ -99,7 +99,7 @@ pub(crate) fn span(
 pub(crate) fn option_value(wire: v1::OptionValue) -> Result<OptionValue, Violation> {
     match wire.value {
         // Nothing that a request may set.
-        Some(v1::option_value::Value::TcpInfo(info)) => Ok(OptionValue::TcpInfo(Box::new(info))),
+        Some(v1::option_value::Value::TcpInfo(info)) => Ok(OptionValue::TcpInfo(info)),
         _ => OptionValue::from_wire(wire, &|_| None),
     }
 }

@@ -75,7 +75,7 @@ impl RemoteSocket {
         let handle = self.handle;
         self.client
             .ask(v1::GetSocketRequest { handle }, |response| {
-                socket_info(convert::present("socket", response.socket)?)
+                socket_info(*convert::present("socket", response.socket)?)
                     .map_err(|violation| violation.within("socket"))
             })
             .await
@@ -104,6 +104,6 @@ pub(super) fn socket_info(socket: v1::Socket) -> Result<SocketInfo, Violation> {
         at_mark: socket.at_mark,
         owner: socket.owner,
         session_id: (!socket.session_id.is_empty()).then_some(socket.session_id),
-        tcp_info: socket.tcp_info,
+        tcp_info: socket.tcp_info.map(|info| *info),
     })
 }

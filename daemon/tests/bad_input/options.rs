@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use farsock_proto::v1::{
     GetOptionRequest, Integers, Linger, Membership, MulticastInterface, OptionKind, OptionValue,
-    RawOption, SetOptionRequest, SocketOption, SourceMembership, TcpInfo, get_option_request,
+    RawOption, SetOptionRequest, SocketOption, SourceMembership, get_option_request,
     host_service_client::HostServiceClient, option_value::Value, set_option_request,
 };
 use prost_types::Duration;
@@ -94,7 +94,7 @@ fn values() -> BTreeMap<i32, Value> {
             OptionKind::MulticastInterface,
             Value::MulticastInterface(MulticastInterface::default()),
         ),
-        (OptionKind::TcpInfo, Value::TcpInfo(TcpInfo::default())),
+        (OptionKind::TcpInfo, Value::TcpInfo(Box::default())),
         (
             OptionKind::Integers,
             Value::Integers(Integers { values: vec![1] }),

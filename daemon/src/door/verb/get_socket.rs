@@ -23,7 +23,7 @@ impl Verb for GetSocketRequest {
 
     fn response(self, report: SocketReport) -> GetSocketResponse {
         GetSocketResponse {
-            socket: Some(socket(report)),
+            socket: Some(Box::new(socket(report))),
         }
     }
 }
@@ -58,7 +58,7 @@ pub(super) fn socket(report: SocketReport) -> Socket {
         at_mark: report.at_mark,
         owner: report.owner.to_string(),
         session_id: report.session_id.unwrap_or_default(),
-        tcp_info: report.tcp_info.map(|info| *info),
+        tcp_info: report.tcp_info,
     }
 }
 
