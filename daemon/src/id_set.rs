@@ -20,18 +20,23 @@ impl IdSet {
 
     /// Adds `id`; false if it was there.
     pub(crate) fn insert(&mut self, id: u64) -> bool {
-        if self.contains(id) {
-            return false;
-        }
-        let first = match self.ranges.range(..id).next_back() {
-            Some((first, last)) if last.checked_add(1) == Some(id) => *first,
-            _ => id,
+        let next = id.checked_add(1);
+        let before = self.ranges.range_mut(..=id).next_back();
+        let (first, last) = match before {
+            Some((_, last)) if *last >= id => return false,
+            // The next in a row.
+            Some((first, last)) if last.checked_add(1) == Some(id) => {
+                *last = id;
+                (*first, id)
+            }
+            _ => {
+                self.ranges.insert(id, id);
+                (id, id)
+            }
         };
-        let last = id
-            .checked_add(1)
-            .and_then(|next| self.ranges.remove(&next))
-            .unwrap_or(id);
-        self.ranges.insert(first, last);
+        if let Some(joined) = next.and_then(|next| self.ranges.remove(&next)) {
+            self.ranges.insert(first, joined.max(last));
+        }
         true
     }
 

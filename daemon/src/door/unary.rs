@@ -59,10 +59,8 @@ impl UnaryDoor {
             watch: None,
         };
         if let Some(session) = &session {
-            for id in membership.acknowledged {
-                session
-                    .acknowledge(id)
-                    .map_err(|refusal| session::refused(id, refusal))?;
+            if let Some((id, refusal)) = session.acknowledge(&membership.acknowledged).first() {
+                return Err(session::refused(*id, *refusal));
             }
             if let Some(id) = membership.request_id {
                 return once(&context, session, id, request.into_inner()).await;

@@ -39,10 +39,7 @@ impl Entry {
             .payload()
             .filter(|_| channel.wants_payload())
             .map(Payload::of);
-        let watch = context
-            .watch
-            .clone()
-            .unwrap_or_else(|| Arc::new(Watch::new(None)));
+        let watch = context.watch.clone().unwrap_or_default();
         Self {
             channel,
             watch,

@@ -4,8 +4,9 @@
 //! Invariants: an id is new, known (held, running, ended) or gone (acknowledged), and only ever moves on. `running + kept` results and
 //! `bytes` stay within the limits, since the room for a result is taken before its operation starts.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry as MapEntry;
 
+use super::by_id::{ById, trim};
 use crate::id_set::IdSet;
 
 /// How much a ledger takes.
@@ -63,7 +64,7 @@ pub(crate) struct Released {
 #[derive(Debug)]
 pub(crate) struct Ledger<R> {
     limits: LedgerLimits,
-    entries: BTreeMap<u64, Entry<R>>,
+    entries: ById<Entry<R>>,
     in_flight: usize,
     bytes: usize,
     /// Acknowledged.
@@ -97,7 +98,7 @@ impl<R: Clone> Ledger<R> {
     pub(crate) fn new(limits: LedgerLimits) -> Self {
         Self {
             limits,
-            entries: BTreeMap::new(),
+            entries: ById::default(),
             in_flight: 0,
             bytes: 0,
             gone: IdSet::default(),
@@ -188,24 +189,26 @@ impl<R: Clone> Ledger<R> {
 
     /// Lets the result of an ended operation go.
     pub(crate) fn acknowledge(&mut self, id: u64) -> Result<(), Refusal> {
-        if self.gone.contains(id) {
+        let MapEntry::Occupied(entry) = self.entries.entry(id) else {
             // A repeated acknowledgement: the first one's answer was lost with its stream.
-            return Ok(());
-        }
-        let Some(State::Ended { succeeded, .. }) = self.entries.get(&id).map(|entry| &entry.state)
-        else {
+            return if self.gone.contains(id) {
+                Ok(())
+            } else {
+                Err(Refusal::Unknown)
+            };
+        };
+        let State::Ended { succeeded, .. } = entry.get().state else {
             return Err(Refusal::Unknown);
         };
+        self.bytes -= entry.remove().bytes;
+        self.gone.insert(id);
         if !succeeded {
             self.failed.insert(id);
             if self.failed.ranges() > MAX_FAILED {
                 self.failed.forget_lowest();
             }
         }
-        if let Some(entry) = self.entries.remove(&id) {
-            self.bytes -= entry.bytes;
-        }
-        self.gone.insert(id);
+        trim(&mut self.entries);
         Ok(())
     }
 
@@ -217,16 +220,11 @@ impl<R: Clone> Ledger<R> {
         }
     }
 
-    /// Whether the operation is known and has not ended.
-    pub(crate) fn is_in_flight(&self, id: u64) -> bool {
-        self.entries
-            .get(&id)
-            .is_some_and(|entry| !matches!(entry.state, State::Ended { .. }))
-    }
-
     /// The ids that are known, upwards.
     pub(crate) fn known(&self) -> impl Iterator<Item = u64> {
-        self.entries.keys().copied()
+        let mut known: Vec<u64> = self.entries.keys().copied().collect();
+        known.sort_unstable();
+        known.into_iter()
     }
 
     /// How many operations have not ended.

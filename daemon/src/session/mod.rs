@@ -5,13 +5,15 @@
 //! Tasks: one for all leases ([`Sessions::start`]; aborted when the last handle on it is dropped), and one for each operation that did not
 //! end at its first poll, on the session's tracker. Ending a session cancels them; they hold nothing that outlives it.
 
+mod by_id;
+mod job;
 mod lease;
 mod ledger;
 mod outbox;
 mod registry;
 
 use std::{
-    collections::HashMap,
+    collections::VecDeque,
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -22,10 +24,12 @@ use std::{
 use tokio::{sync::oneshot, task::unconstrained};
 
 use self::{
+    by_id::{ById, trim},
     lease::Lease,
     ledger::{Begun, Ledger, Released},
 };
 pub(crate) use self::{
+    job::{Finished, Job, NotRun, Start},
     ledger::{LedgerLimits, Refusal},
     outbox::{Detached, Message, Outbox},
     registry::Sessions,
@@ -73,63 +77,28 @@ struct State<R> {
     lease: Lease,
     ended: bool,
     ledger: Ledger<R>,
-    /// What has begun and not ended, by request id: held jobs wait here for the one before them.
-    held: HashMap<u64, Job<R>>,
-    watches: HashMap<u64, Arc<Watch>>,
-    /// Unary calls that wait for a result.
-    waiters: HashMap<u64, Vec<oneshot::Sender<R>>>,
+    /// What has begun and not ended, by request id.
+    under_way: ById<UnderWay<R>>,
     outbox: Option<Arc<Outbox>>,
 }
 
-/// An operation to run, once it is its turn.
-pub(crate) struct Job<R> {
-    /// Runs it.
-    pub(crate) run: Box<dyn FnOnce(Arc<Watch>) -> Running<R> + Send>,
-    /// What it ends with instead, if it cannot run.
-    pub(crate) fail: Box<dyn FnOnce(NotRun) -> Finished<R> + Send>,
-    /// Whether to tell the client when it waits.
-    pub(crate) notify_waiting: bool,
-}
-
-/// An operation that runs.
-pub(crate) type Running<R> = Pin<Box<dyn Future<Output = Finished<R>> + Send>>;
-
-/// Why an operation ended before it ran.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotRun {
-    /// The operation of this id, which it was to follow, has failed.
-    DependencyFailed(u64),
-    /// Its client cancelled it.
-    Cancelled,
-}
-
-/// What becomes of an operation whose turn has come.
+/// An operation that has begun and not ended.
 #[derive(Debug)]
-enum Turn {
-    Run(Arc<Watch>),
-    Skip(NotRun),
+struct UnderWay<R> {
+    /// Present while it waits for the one before it.
+    held: Option<Job<R>>,
+    watch: Arc<Watch>,
+    /// Unary calls that wait for its result.
+    waiters: Vec<oneshot::Sender<R>>,
 }
 
-/// How an operation ended.
+/// An operation whose turn has come.
 #[derive(Debug)]
-pub(crate) struct Finished<R> {
-    pub(crate) result: R,
-    /// How many bytes it takes.
-    pub(crate) bytes: usize,
-    pub(crate) succeeded: bool,
-}
-
-/// A request of the client's.
-#[derive(Debug)]
-pub(crate) struct Start<R> {
-    pub(crate) id: u64,
-    /// The id that must succeed first; 0 for none.
-    pub(crate) after: u64,
-    /// Tells one operation from another.
-    pub(crate) fingerprint: u64,
-    /// How many bytes the result may take.
-    pub(crate) room: usize,
-    pub(crate) job: Job<R>,
+struct Turn<R> {
+    id: u64,
+    job: Job<R>,
+    /// Why it does not run.
+    skip: Option<NotRun>,
 }
 
 impl<R: Clone + Send + 'static> Session<R> {
@@ -144,9 +113,7 @@ impl<R: Clone + Send + 'static> Session<R> {
                 lease,
                 ended: false,
                 ledger: Ledger::new(LIMITS),
-                held: HashMap::new(),
-                watches: HashMap::new(),
-                waiters: HashMap::new(),
+                under_way: ById::default(),
                 outbox: None,
             }),
         })
@@ -237,23 +204,36 @@ impl<R: Clone + Send + 'static> Session<R> {
             room,
             job,
         } = request;
-        let mut state = self.lock();
-        match state.ledger.begin(id, fingerprint, after, room)? {
-            Begun::Start => {
-                let watch = state.watch(self, id, job.notify_waiting);
-                drop(state);
-                self.run(vec![(id, job, Turn::Run(watch))]);
-            }
-            Begun::Hold => {
-                state.held.insert(id, job);
-            }
-            Begun::DependencyFailed => {
-                drop(state);
-                self.run(vec![(id, job, Turn::Skip(NotRun::DependencyFailed(after)))]);
-            }
-            Begun::InFlight => {}
-            Begun::Ended(_) => state.tell(Message::Ended(id)),
+        if job.notify_waiting {
+            let session = Arc::downgrade(self);
+            job.watch.on_wait(move || {
+                if let Some(session) = session.upgrade() {
+                    session.lock().tell(Message::Waiting(id));
+                }
+            });
         }
+        let mut state = self.lock();
+        if state.ended {
+            return Ok(());
+        }
+        let skip = match state.ledger.begin(id, fingerprint, after, room)? {
+            Begun::Start => None,
+            Begun::DependencyFailed => Some(NotRun::DependencyFailed(after)),
+            Begun::Hold => {
+                state.begin(id, Arc::clone(&job.watch), Some(job));
+                return Ok(());
+            }
+            Begun::InFlight => return Ok(()),
+            Begun::Ended(_) => {
+                state.tell(Message::Ended(id));
+                return Ok(());
+            }
+        };
+        // Under one lock with the ledger's word of it: from then on a cancel finds it.
+        state.begin(id, Arc::clone(&job.watch), None);
+        drop(state);
+        let released = self.take_turn(Turn { id, job, skip });
+        self.take_turns(released);
         Ok(())
     }
 
@@ -266,8 +246,13 @@ impl<R: Clone + Send + 'static> Session<R> {
             if let Some(result) = state.ledger.result(id) {
                 return Ok(Some(result.clone()));
             }
+            if state.ended {
+                return Ok(None);
+            }
+            // It has ended and was acknowledged meanwhile.
+            let under_way = state.under_way.get_mut(&id).ok_or(Refusal::Forgotten)?;
             let (sender, receiver) = oneshot::channel();
-            state.waiters.entry(id).or_default().push(sender);
+            under_way.waiters.push(sender);
             receiver
         };
         Ok(result.await.ok())
@@ -276,24 +261,28 @@ impl<R: Clone + Send + 'static> Session<R> {
     /// Ends an operation that waits. One that has ended keeps its result.
     pub(crate) fn cancel(self: &Arc<Self>, id: u64) -> Result<(), Refusal> {
         let mut state = self.lock();
-        if let Some(job) = state.held.remove(&id) {
-            drop(state);
-            self.run(vec![(id, job, Turn::Skip(NotRun::Cancelled))]);
-            return Ok(());
+        let Some(under_way) = state.under_way.get_mut(&id) else {
+            let ended = state.ledger.result(id).is_some();
+            return if ended { Ok(()) } else { Err(Refusal::Unknown) };
+        };
+        match under_way.held.take() {
+            Some(job) => {
+                let skip = Some(NotRun::Cancelled);
+                drop(state);
+                let released = self.take_turn(Turn { id, job, skip });
+                self.take_turns(released);
+            }
+            None => under_way.watch.cancel(),
         }
-        if let Some(watch) = state.watches.get(&id) {
-            watch.cancel();
-            return Ok(());
-        }
-        if state.ledger.result(id).is_some() || state.ledger.is_in_flight(id) {
-            return Ok(());
-        }
-        Err(Refusal::Unknown)
+        Ok(())
     }
 
-    /// Lets the result of an operation go.
-    pub(crate) fn acknowledge(&self, id: u64) -> Result<(), Refusal> {
-        self.lock().ledger.acknowledge(id)
+    /// Lets the results of operations go, and tells of those that it refuses.
+    pub(crate) fn acknowledge(&self, ids: &[u64]) -> Vec<(u64, Refusal)> {
+        let mut state = self.lock();
+        ids.iter()
+            .filter_map(|id| Some((*id, state.ledger.acknowledge(*id).err()?)))
+            .collect()
     }
 
     /// The result of an operation that has ended and was not acknowledged.
@@ -308,13 +297,11 @@ impl<R: Clone + Send + 'static> Session<R> {
         if let Some(outbox) = state.outbox.take() {
             outbox.detach(why);
         }
-        state.held.clear();
-        state.waiters.clear();
         state.ledger = Ledger::new(LIMITS);
-        let watches: Vec<_> = state.watches.drain().collect();
+        let under_way = std::mem::take(&mut state.under_way);
         drop(state);
-        for (_, watch) in watches {
-            watch.cancel();
+        for operation in under_way.into_values() {
+            operation.watch.cancel();
         }
     }
 
@@ -323,80 +310,70 @@ impl<R: Clone + Send + 'static> Session<R> {
         self.lock().lease.end()
     }
 
-    /// Runs jobs in order, each up to its first wait, and then those that their ends release. What waits goes on in a task of its own.
-    ///
-    /// The first poll is made here and not in a task, since operations take effect in the order in which they arrived. A loop and not
-    /// recursion: a chain may be long.
-    fn run(self: &Arc<Self>, jobs: Vec<(u64, Job<R>, Turn)>) {
-        let mut jobs = std::collections::VecDeque::from(jobs);
-        while let Some((id, job, turn)) = jobs.pop_front() {
-            let finished = match turn {
-                Turn::Skip(why) => Some((job.fail)(why)),
-                Turn::Run(watch) => self.first_poll(id, job, watch),
-            };
-            if let Some(finished) = finished {
-                jobs.extend(self.finish(id, finished));
-            }
+    /// Takes turns in order, and then those that their ends release. A loop and not recursion: a chain may be long.
+    fn take_turns(self: &Arc<Self>, turns: Vec<Turn<R>>) {
+        let mut turns = VecDeque::from(turns);
+        while let Some(turn) = turns.pop_front() {
+            turns.extend(self.take_turn(turn));
         }
     }
 
-    fn first_poll(
-        self: &Arc<Self>,
-        id: u64,
-        job: Job<R>,
-        watch: Arc<Watch>,
-    ) -> Option<Finished<R>> {
-        if self.lock().ended {
-            return None;
+    /// Runs an operation up to its first wait, and returns whose turn it is if it has ended. What waits goes on in a task of its own.
+    ///
+    /// The first poll is made here and not in a task, since operations take effect in the order in which they arrived.
+    fn take_turn(self: &Arc<Self>, turn: Turn<R>) -> Vec<Turn<R>> {
+        let Turn { id, job, skip } = turn;
+        if let Some(why) = skip {
+            return self.finish(id, (job.fail)(id, why));
         }
-        let mut running = (job.run)(watch);
+        let mut running = job.running;
         // Whatever the connection's task has done before: without budget the operation would not get to its socket's queue here, and
         // those that follow would overtake it.
         let mut first = unconstrained(running.as_mut());
         match Pin::new(&mut first).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(finished) => Some(finished),
+            Poll::Ready(finished) => self.finish(id, finished),
             Poll::Pending => {
                 let session = Arc::clone(self);
                 // Ends with the operation, which the session's end cancels.
                 tokio::spawn(async move {
                     let finished = running.await;
                     let released = session.finish(id, finished);
-                    session.run(released);
+                    session.take_turns(released);
                 });
-                None
+                Vec::new()
             }
         }
     }
 
     /// Keeps a result, tells it, and returns whose turn it is then.
-    fn finish(self: &Arc<Self>, id: u64, finished: Finished<R>) -> Vec<(u64, Job<R>, Turn)> {
+    fn finish(self: &Arc<Self>, id: u64, finished: Finished<R>) -> Vec<Turn<R>> {
         let Finished {
             result,
             bytes,
             succeeded,
         } = finished;
         let mut state = self.lock();
-        state.watches.remove(&id);
-        let waiters = state.waiters.remove(&id).unwrap_or_default();
-        let answers: Vec<_> = waiters
-            .into_iter()
-            .map(|waiter| (waiter, result.clone()))
-            .collect();
-        let Some(released) = state.ledger.end(id, result, bytes, succeeded) else {
+        let Some(operation) = state.under_way.remove(&id) else {
             // The session has ended, and its ledger with it.
             return Vec::new();
         };
-        state.tell(Message::Ended(id));
-        let jobs = released
+        trim(&mut state.under_way);
+        let answers: Vec<_> = operation
+            .waiters
             .into_iter()
+            .map(|waiter| (waiter, result.clone()))
+            .collect();
+        let released = state.ledger.end(id, result, bytes, succeeded);
+        state.tell(Message::Ended(id));
+        let turns = released
+            .into_iter()
+            .flatten()
             .filter_map(|Released { id: next, start }| {
-                let job = state.held.remove(&next)?;
-                let turn = if start {
-                    Turn::Run(state.watch(self, next, job.notify_waiting))
-                } else {
-                    Turn::Skip(NotRun::DependencyFailed(id))
-                };
-                Some((next, job, turn))
+                Some(Turn {
+                    id: next,
+                    job: state.under_way.get_mut(&next)?.held.take()?,
+                    skip: (!start).then_some(NotRun::DependencyFailed(id)),
+                })
             })
             .collect();
         drop(state);
@@ -404,7 +381,7 @@ impl<R: Clone + Send + 'static> Session<R> {
             // One that is gone asks again under the same id.
             drop(waiter.send(result));
         }
-        jobs
+        turns
     }
 
     fn lock(&self) -> MutexGuard<'_, State<R>> {
@@ -414,31 +391,20 @@ impl<R: Clone + Send + 'static> Session<R> {
 }
 
 impl<R: Clone + Send + 'static> State<R> {
-    /// A watch over an operation whose turn has come. Made with the ledger's word of that, under one lock: from then on a cancel finds it.
-    fn watch(&mut self, session: &Arc<Session<R>>, id: u64, notify_waiting: bool) -> Arc<Watch> {
-        let on_wait = notify_waiting.then(|| {
-            let session = Arc::downgrade(session);
-            Box::new(move || {
-                if let Some(session) = session.upgrade() {
-                    session.lock().tell(Message::Waiting(id));
-                }
-            }) as Box<dyn FnOnce() + Send>
-        });
-        let watch = Arc::new(Watch::new(on_wait));
-        self.watches.insert(id, Arc::clone(&watch));
-        watch
+    fn begin(&mut self, id: u64, watch: Arc<Watch>, held: Option<Job<R>>) {
+        let waiters = Vec::new();
+        let under_way = UnderWay {
+            held,
+            watch,
+            waiters,
+        };
+        self.under_way.insert(id, under_way);
     }
 
     fn tell(&self, message: Message) {
         if let Some(outbox) = &self.outbox {
             outbox.push(message);
         }
-    }
-}
-
-impl<R> std::fmt::Debug for Job<R> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Job").finish_non_exhaustive()
     }
 }
 

@@ -16,21 +16,16 @@ fn session() -> Arc<Session<&'static str>> {
     Session::new(terms, Block::new(String::new(), 1), Instant::now())
 }
 
-fn start(
-    id: u64,
-    after: u64,
-    run: impl FnOnce(Arc<Watch>) -> Running<&'static str> + Send + 'static,
-) -> Start<&'static str> {
+fn start<F>(id: u64, after: u64, run: impl FnOnce(Arc<Watch>) -> F) -> Start<&'static str>
+where
+    F: Future<Output = Finished<&'static str>> + Send + 'static,
+{
     Start {
         id,
         after,
         fingerprint: 0,
         room: 0,
-        job: Job {
-            run: Box::new(run),
-            fail: Box::new(|_| ended("not run", false)),
-            notify_waiting: false,
-        },
+        job: Job::new(run, |_, _| ended("not run", false), false),
     }
 }
 
@@ -46,30 +41,26 @@ fn ended(result: &'static str, succeeded: bool) -> Finished<&'static str> {
 async fn a_cancel_reaches_an_operation_whose_turn_has_come_and_that_has_not_begun() {
     let session = session();
     let (release, released) = oneshot::channel();
-    let first = start(1, 0, |_| {
-        Box::pin(async move {
-            released.await.expect("it is released");
-            ended("first", true)
-        })
+    let first = start(1, 0, |_| async move {
+        released.await.expect("it is released");
+        ended("first", true)
     });
     session.start(first).expect("an id of its own");
     // Both turns come at once; this one's is carried out before the other.
     let canceller = Arc::clone(&session);
-    let second = start(2, 1, move |_| {
+    let second = start(2, 1, |_| async move {
         canceller.cancel(3).expect("it is known");
-        Box::pin(std::future::ready(ended("second", true)))
+        ended("second", true)
     });
     session.start(second).expect("an id of its own");
-    let third = start(3, 1, |watch| {
-        Box::pin(async move {
-            watch.cancelled().await;
-            ended("cancelled", false)
-        })
+    let third = start(3, 1, |watch| async move {
+        watch.cancelled().await;
+        ended("cancelled", false)
     });
     session.start(third).expect("an id of its own");
     release.send(()).expect("the first waits");
     // The same again, to wait for its end.
-    let again = session.perform(start(3, 1, |_| unreachable!("it is known")));
+    let again = session.perform(start(3, 1, |_| async { unreachable!("it is known") }));
     let third = tokio::time::timeout(Duration::from_secs(10), again).await;
     assert_eq!(third.expect("it ends"), Ok(Some("cancelled")));
 }
@@ -86,11 +77,9 @@ async fn an_operation_takes_effect_where_it_starts_however_busy_its_task_was() {
         }
         for id in 1..=2 {
             let turn = Arc::clone(&turn);
-            let operation = start(id, 0, move |_| {
-                Box::pin(async move {
-                    drop(turn.lock().await);
-                    ended("at once", true)
-                })
+            let operation = start(id, 0, |_| async move {
+                drop(turn.lock().await);
+                ended("at once", true)
             });
             session.start(operation).expect("an id of its own");
             assert_eq!(session.result(id), Some("at once"));

@@ -2,15 +2,23 @@
 
 use std::{
     fmt,
-    sync::{Mutex, PoisonError},
+    pin::pin,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 
 /// Watches one operation.
+///
+/// One is made for each, and most are never asked anything: it takes a single allocation, its own.
+#[derive(Default)]
 pub(crate) struct Watch {
-    cancelled: CancellationToken,
+    is_cancelled: AtomicBool,
+    cancelled: Notify,
     waits: Mutex<Waits>,
     /// Called once, when the operation first waits.
     on_wait: Mutex<Option<OnWait>>,
@@ -25,46 +33,41 @@ struct Waits {
 }
 
 impl Watch {
-    /// A watch that calls `on_wait` when the operation first waits.
-    pub(crate) fn new(on_wait: Option<OnWait>) -> Self {
-        Self {
-            cancelled: CancellationToken::new(),
-            waits: Mutex::default(),
-            on_wait: Mutex::new(on_wait),
-        }
+    /// Calls `on_wait` when the operation first waits. To be said before it runs.
+    pub(crate) fn on_wait(&self, on_wait: impl FnOnce() + Send + 'static) {
+        *self.lock_on_wait() = Some(Box::new(on_wait));
     }
 
     /// Ends the operation's wait, and every later one.
     pub(crate) fn cancel(&self) {
-        self.cancelled.cancel();
+        self.is_cancelled.store(true, Ordering::SeqCst);
+        self.cancelled.notify_waiters();
     }
 
     /// Whether [`Watch::cancel`] was called.
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancelled.is_cancelled()
+        self.is_cancelled.load(Ordering::SeqCst)
     }
 
     /// Returns when [`Watch::cancel`] is called.
     pub(crate) async fn cancelled(&self) {
-        self.cancelled.cancelled().await;
+        // It hears what is said from here on, and what was said before is seen.
+        let told = pin!(self.cancelled.notified());
+        if !self.is_cancelled() {
+            told.await;
+        }
     }
 
     /// How long the operation has waited.
     pub(crate) fn waited(&self) -> Duration {
-        let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = self.lock_waits();
         waits.total + waits.since.map(|since| since.elapsed()).unwrap_or_default()
     }
 
     /// The operation waits from here on.
     pub(crate) fn wait_begins(&self) {
-        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
-        waits.since.get_or_insert_with(Instant::now);
-        drop(waits);
-        let on_wait = self
-            .on_wait
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        self.lock_waits().since.get_or_insert_with(Instant::now);
+        let on_wait = self.lock_on_wait().take();
         if let Some(on_wait) = on_wait {
             on_wait();
         }
@@ -72,10 +75,18 @@ impl Watch {
 
     /// It no longer does.
     pub(crate) fn wait_ends(&self) {
-        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waits = self.lock_waits();
         if let Some(since) = waits.since.take() {
             waits.total += since.elapsed();
         }
+    }
+
+    fn lock_waits(&self) -> std::sync::MutexGuard<'_, Waits> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_on_wait(&self) -> std::sync::MutexGuard<'_, Option<OnWait>> {
+        self.on_wait.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -85,5 +96,37 @@ impl fmt::Debug for Watch {
             .field("cancelled", &self.is_cancelled())
             .field("waited", &self.waited())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_test::{assert_pending, assert_ready};
+
+    use super::*;
+
+    #[test]
+    fn a_cancel_ends_the_waits_before_it_and_after_it() {
+        let watch = Watch::default();
+        let mut before = tokio_test::task::spawn(watch.cancelled());
+        let mut not_polled = tokio_test::task::spawn(watch.cancelled());
+        assert_pending!(before.poll());
+        watch.cancel();
+        assert!(before.is_woken());
+        assert_ready!(before.poll());
+        assert_ready!(not_polled.poll());
+        assert_ready!(tokio_test::task::spawn(watch.cancelled()).poll());
+    }
+
+    #[test]
+    fn the_first_wait_is_told_once() {
+        let watch = Watch::default();
+        let (told, hears) = std::sync::mpsc::channel();
+        watch.on_wait(move || told.send(()).expect("the test hears"));
+        assert!(hears.try_recv().is_err());
+        watch.wait_begins();
+        watch.wait_ends();
+        watch.wait_begins();
+        assert_eq!(hears.iter().count(), 1);
     }
 }

@@ -183,10 +183,8 @@ impl Reader {
                 }
             }
             Some(Incoming::Acknowledge(acknowledge)) => {
-                for id in acknowledge.request_ids {
-                    if let Err(refusal) = self.session.acknowledge(id) {
-                        refuse(id, refusal);
-                    }
+                for (id, refusal) in self.session.acknowledge(&acknowledge.request_ids) {
+                    refuse(id, refusal);
                 }
             }
             Some(Incoming::KeepAlive(_)) => {}

@@ -133,17 +133,17 @@ where
         start_time,
         notify_waiting,
     } = order;
-    let run = move |watch: Arc<Watch>| {
+    let run = |watch: Arc<Watch>| {
         let context = Context {
             request_id: Some(id),
             watch: Some(Arc::clone(&watch)),
             ..context
         };
-        let running = async move {
+        async move {
             let late = match start_time {
                 Some(time) => match delay(time, &watch).await {
                     Some(late) => Some(late),
-                    None => return finished(id, not_run(id, NotRun::Cancelled), None),
+                    None => return not_run(id, NotRun::Cancelled),
                 },
                 None => None,
             };
@@ -160,14 +160,9 @@ where
                 late: late.map(time::duration_to_wire),
             };
             finished(id, outcome, Some(timing))
-        };
-        Box::pin(running) as crate::session::Running<OperationEnded>
+        }
     };
-    let job = Job {
-        run: Box::new(run),
-        fail: Box::new(move |why| finished(id, not_run(id, why), None)),
-        notify_waiting,
-    };
+    let job = Job::new(run, not_run, notify_waiting);
     (room, job)
 }
 
@@ -188,20 +183,19 @@ pub(in crate::door) fn malformed(
 ) -> (usize, Job<OperationEnded>) {
     let id = order.id;
     let outcome = Outcome::Error(failure(&status::invalid(&violation)));
-    let job = Job {
-        run: Box::new(move |_| Box::pin(std::future::ready(finished(id, outcome, None)))),
-        fail: Box::new(move |why| finished(id, not_run(id, why), None)),
-        notify_waiting: false,
-    };
+    let finished = finished(id, outcome, None);
+    let job = Job::new(|_| std::future::ready(finished), not_run, false);
     (ERROR_ROOM, job)
 }
 
-fn not_run(id: u64, why: NotRun) -> Outcome {
+/// How an operation ends that does not run.
+fn not_run(id: u64, why: NotRun) -> Finished<OperationEnded> {
     let error = match why {
         NotRun::DependencyFailed(before) => Error::DependencyFailed(before),
         NotRun::Cancelled => Error::Cancelled(crate::error::Call::new("request").with(id)),
     };
-    Outcome::Error(failure(&status::status(&error)))
+    let outcome = Outcome::Error(failure(&status::status(&error)));
+    finished(id, outcome, None)
 }
 
 fn finished(
