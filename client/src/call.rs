@@ -95,7 +95,8 @@ impl Client {
     pub(crate) async fn call<R: Rpc>(&self, request: R) -> Result<R::Response> {
         match (self.stream(), R::CARRIED) {
             (Some(stream), Some(carried)) => self.operate(stream, &carried, request).await,
-            _ => self.unary(request).await,
+            // Seldom, and much larger than an operation, whose size this would be.
+            _ => Box::pin(self.unary(request)).await,
         }
     }
 
@@ -107,11 +108,11 @@ impl Client {
     ) -> Result<R::Response> {
         let tried = Tried::of(&request);
         let deadline = deadline(self.transport().timeout, request.wait());
-        let operation = run(stream, tried, (carried.wrap)(request));
+        let request = (carried.wrap)(request);
         let outcome = match deadline {
-            None => operation.await?,
+            None => run(stream, tried, request).await?,
             // Past it the operation is dropped, and so cancelled.
-            Some(deadline) => tokio::time::timeout(deadline, operation)
+            Some(deadline) => Box::pin(tokio::time::timeout(deadline, run(stream, tried, request)))
                 .await
                 .map_err(|_| Error::from_status(tried, &Status::deadline_exceeded("")))??,
         };
@@ -158,7 +159,7 @@ impl Client {
 /// Carries out an operation on a session's stream.
 async fn run(stream: &Stream, tried: Tried, request: Request) -> Result<Outcome> {
     if let Some(lane) = stream::lane_of(&request)
-        && let Some(outcome) = left_behind(stream, lane, &request).await?
+        && let Some(outcome) = Box::pin(left_behind(stream, lane, &request)).await?
     {
         return Ok(outcome);
     }

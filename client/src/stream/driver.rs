@@ -6,8 +6,8 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use farsock_proto::{
     reason::{DAEMON_DOMAIN, INSTANCE_METADATA, Reason},
     v1::{
-        Attach, CloseSessionRequest, CloseSessionResponse, OperateRequest, OperateResponse,
-        operate_request, operate_response::Message,
+        Attach, CloseSessionRequest, CloseSessionResponse, OperateResponse,
+        operate_response::Message,
     },
 };
 use prost::Message as _;
@@ -25,7 +25,11 @@ use tonic::{
 use tonic_prost::ProstCodec;
 use tonic_types::{ErrorDetails, StatusExt};
 
-use super::{Ended, Limits, Shared, backoff::Backoff};
+use super::{
+    Ended, Limits, Shared,
+    backoff::Backoff,
+    wire::{SentMessage, SentRequest},
+};
 use crate::{ErrorKind, client::Transport, status::kind_of};
 
 const OPERATE: &str = "/farsock.v1.SessionService/Operate";
@@ -140,11 +144,9 @@ async fn attach(
     over: Instant,
 ) -> End {
     let (outgoing, messages) = mpsc::unbounded_channel();
-    let attach = OperateRequest {
-        message: Some(operate_request::Message::Attach(Attach {
-            session_id: terms.session_id.clone(),
-        })),
-    };
+    let attach = SentRequest::new(SentMessage::Attach(Attach {
+        session_id: terms.session_id.clone(),
+    }));
     // The receiver is here: it cannot fail.
     let _ = outgoing.send(attach);
     if progress.new {
@@ -171,7 +173,7 @@ async fn attach(
 async fn open(
     transport: &Transport,
     instance: &Instance,
-    messages: mpsc::UnboundedReceiver<OperateRequest>,
+    messages: mpsc::UnboundedReceiver<SentRequest>,
 ) -> Result<Streaming<OperateResponse>, Status> {
     let mut grpc = Grpc::new(transport.channel.clone())
         .max_decoding_message_size(transport.max_response_bytes);
@@ -188,7 +190,7 @@ async fn open(
         .streaming(
             request,
             PathAndQuery::from_static(OPERATE),
-            ProstCodec::<OperateRequest, OperateResponse>::default(),
+            ProstCodec::<SentRequest, OperateResponse>::default(),
         )
         .await?;
     Ok(response.into_inner())
@@ -213,6 +215,8 @@ async fn serve(shared: &Arc<Shared>, incoming: &mut Streaming<OperateResponse>) 
     let mut timer = pin!(sleep_until(due(shared.tick())));
     loop {
         tokio::select! {
+            // The timer is looked at when the messages that have come are heard, and their calls get no later.
+            biased;
             message = incoming.message() => match message {
                 Ok(Some(OperateResponse { message: Some(message) })) => {
                     // Putting the timer off is not worth the work: it is when it fires.

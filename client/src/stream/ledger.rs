@@ -8,9 +8,11 @@
 //! forgotten it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     time::{Duration, Instant},
 };
+
+use foldhash::fast::RandomState;
 
 /// How many results may wait for their acknowledgement to be sent.
 const MOST_UNACKNOWLEDGED: usize = 64;
@@ -71,7 +73,7 @@ pub(crate) enum Cancelled<W> {
 pub(crate) struct Ledger<O, W> {
     limits: Limits,
     last_id: u64,
-    entries: BTreeMap<u64, Entry<O, W>>,
+    entries: HashMap<u64, Entry<O, W>, RandomState>,
     unsent: BTreeSet<u64>,
     /// Of those, the ones that make room.
     urgent: BTreeSet<u64>,
@@ -100,7 +102,7 @@ impl<O: Clone, W> Ledger<O, W> {
         Self {
             limits,
             last_id: 0,
-            entries: BTreeMap::new(),
+            entries: HashMap::default(),
             unsent: BTreeSet::new(),
             urgent: BTreeSet::new(),
             cancels: VecDeque::new(),
@@ -177,8 +179,7 @@ impl<O: Clone, W> Ledger<O, W> {
         self.cancels.clear();
 
         let mut gone = Vec::new();
-        let sent: Vec<u64> = self.sent().collect();
-        for id in sent {
+        for id in self.sent() {
             let cancelled = self.entries.get(&id).is_some_and(|entry| entry.cancelled);
             match (known.contains(&id), cancelled) {
                 (true, true) => self.cancels.push_back(id),
@@ -309,11 +310,16 @@ impl<O: Clone, W> Ledger<O, W> {
         self.unsent.remove(&id)
     }
 
-    fn sent(&self) -> impl Iterator<Item = u64> {
-        self.entries
+    /// What was sent, in the order of the ids.
+    fn sent(&self) -> Vec<u64> {
+        let mut sent: Vec<u64> = self
+            .entries
             .keys()
             .copied()
             .filter(|id| !self.unsent.contains(id))
+            .collect();
+        sent.sort_unstable();
+        sent
     }
 
     fn take(&mut self, id: u64) -> Option<Entry<O, W>> {

@@ -20,9 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use farsock_proto::v1::{
-    self, OperateRequest, OperationError, operation::Request, operation_result::Outcome,
-};
+use farsock_proto::v1::{self, OperationError, operation::Request, operation_result::Outcome};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tonic::{
     Status,
@@ -40,7 +38,8 @@ pub(crate) use self::{
 use self::{
     ledger::{Cancelled, Ledger},
     returned::{Item, Returned},
-    state::{Salvage, State, Waiter},
+    state::{Asking, Salvage, State, Waiter},
+    wire::SentRequest,
 };
 use crate::{client::Transport, pump::Pump};
 
@@ -149,7 +148,8 @@ impl Stream {
 
     /// Sends an operation, or queues it where there is no room or no connection.
     pub(crate) fn ask(&self, request: Request, extras: Extras) -> Pending {
-        let salvage = Salvage::of(&request);
+        let asking = Asking::of(request);
+        let salvage = asking.salvage;
         let (answer, receiver) = oneshot::channel();
         let mut state = self.shared.lock();
         // Alone on its way, it goes out from here. Of many at once the driver sends several by one system call.
@@ -164,7 +164,7 @@ impl Stream {
                 let _ = answer.send(Ended::Lost(status.clone()));
                 0
             }
-            None => state.ask(request, extras, Some(answer), salvage),
+            None => state.ask(asking, extras, Some(answer)),
         };
         drop(state);
         if let Some(shift) = shift {
@@ -241,20 +241,21 @@ impl Shared {
             if let Salvage::Lane(lane) = salvage {
                 state.abandoned.entry(lane).or_default().count += 1;
             }
-            state.send();
+            state.send(now());
         }
         drop(state);
         self.resolved.notify_waiters();
     }
 
     /// A stream is attached, to a daemon that knows these ids.
-    fn attach(&self, outgoing: mpsc::UnboundedSender<OperateRequest>, known: &[u64]) {
+    fn attach(&self, outgoing: mpsc::UnboundedSender<SentRequest>, known: &[u64]) {
         let mut state = self.lock();
         state.outgoing = Some(outgoing);
-        for waiter in state.ledger.attached(known, now()) {
+        let now = now();
+        for waiter in state.ledger.attached(known, now) {
             state.resolve(waiter.salvage);
         }
-        state.send();
+        state.send(now);
         drop(state);
         self.resolved.notify_waiters();
     }
@@ -293,10 +294,11 @@ impl Shared {
 
     /// An operation has ended. Tells when something is due.
     fn ended(&self, id: u64, bytes: usize, ended: Ended) -> Option<Instant> {
+        let now = now();
         let mut state = self.lock();
-        let waiter = state.ledger.ended(id, bytes, now());
+        let waiter = state.ledger.ended(id, bytes, now);
         self.hand_over(&mut state, waiter, ended);
-        state.send();
+        state.send(now);
         state.ledger.deadline()
     }
 
@@ -305,13 +307,13 @@ impl Shared {
         let mut state = self.lock();
         let waiter = state.ledger.refused(id);
         self.hand_over(&mut state, waiter, Ended::Refused(error));
-        state.send();
+        state.send(now());
     }
 
     /// Sends what is due. Tells when something is due again.
     fn tick(&self) -> Option<Instant> {
         let mut state = self.lock();
-        state.send();
+        state.send(now());
         state.ledger.deadline()
     }
 

@@ -1,9 +1,10 @@
 //! What callers and the driver of a stream share, under its lock: the ledger, what was left behind by
 //! callers that have gone, and the way to the daemon.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
-use farsock_proto::v1::{self, OperateRequest, operation::Request, operation_result::Outcome};
+use bytes::Bytes;
+use farsock_proto::v1::{self, operation::Request, operation_result::Outcome};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tonic::Status;
 
@@ -12,7 +13,7 @@ use super::{
     ledger::{Asked, Ledger},
     now,
     returned::{Item, Lane, Returned},
-    wire::{self, lane_of, want_of},
+    wire::{self, SentRequest, lane_of, want_of},
 };
 
 #[derive(Debug)]
@@ -22,15 +23,41 @@ pub(super) struct State {
     /// Operations under way that nobody waits for and that may yet take something.
     pub(super) abandoned: HashMap<Lane, Abandoned>,
     /// The attached stream. As long as the ledger's messages: it sends what the daemon has room for.
-    pub(super) outgoing: Option<mpsc::UnboundedSender<OperateRequest>>,
+    pub(super) outgoing: Option<mpsc::UnboundedSender<SentRequest>>,
     /// Why the session is over.
     pub(super) over: Option<Status>,
+}
+
+/// An operation that is asked for.
+#[derive(Debug)]
+pub(super) struct Asking {
+    encoded: Bytes,
+    /// Bytes that the daemon keeps free for its result.
+    room: usize,
+    /// The socket that it closes.
+    closes: Option<u64>,
+    pub(super) salvage: Salvage,
+}
+
+impl Asking {
+    pub(super) fn of(request: Request) -> Self {
+        Self {
+            room: wire::room_of(&request),
+            closes: match &request {
+                Request::Close(close) => Some(close.handle),
+                _ => None,
+            },
+            salvage: Salvage::of(&request),
+            encoded: wire::encoded(request),
+        }
+    }
 }
 
 /// An operation and what is said beside it.
 #[derive(Clone, Debug)]
 pub(super) struct Outgoing {
-    pub(super) request: Request,
+    /// Encoded once, however often it is sent.
+    pub(super) operation: Bytes,
     pub(super) after: u64,
     pub(super) start_time: Option<prost_types::Timestamp>,
     pub(super) notify_waiting: bool,
@@ -78,20 +105,15 @@ impl Salvage {
 impl State {
     pub(super) fn ask(
         &mut self,
-        request: Request,
+        asking: Asking,
         extras: Extras,
         answer: Option<oneshot::Sender<Ended>>,
-        salvage: Salvage,
     ) -> u64 {
-        let closing = match &request {
-            Request::Close(close) => Some(close.handle),
-            _ => None,
-        };
         let id = self.ledger.ask(Asked {
-            room: wire::room_of(&request),
-            urgent: closing.is_some(),
+            room: asking.room,
+            urgent: asking.closes.is_some(),
             operation: Outgoing {
-                request,
+                operation: asking.encoded,
                 after: extras.after,
                 start_time: extras.start_time,
                 notify_waiting: extras.waiting.is_some(),
@@ -99,13 +121,13 @@ impl State {
             waiter: Waiter {
                 answer,
                 waiting: extras.waiting,
-                salvage,
+                salvage: asking.salvage,
             },
         });
-        if let Some(handle) = closing {
+        if let Some(handle) = asking.closes {
             self.forget(handle);
         }
-        self.send();
+        self.send(now());
         id
     }
 
@@ -123,7 +145,7 @@ impl State {
         if self.over.is_none() {
             let abort = false;
             let request = Request::Close(v1::CloseRequest { handle, abort });
-            self.ask(request, Extras::default(), None, Salvage::Nothing);
+            self.ask(Asking::of(request), Extras::default(), None);
         }
     }
 
@@ -175,11 +197,11 @@ impl State {
     }
 
     /// Sends what the ledger has to say.
-    pub(super) fn send(&mut self) {
+    pub(super) fn send(&mut self, now: Instant) {
         let Some(outgoing) = &self.outgoing else {
             return;
         };
-        while let Some(saying) = self.ledger.next(now()) {
+        while let Some(saying) = self.ledger.next(now) {
             // A broken stream is told to the driver, which attaches another.
             let _ = outgoing.send(wire::message(saying));
         }

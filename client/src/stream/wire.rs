@@ -2,9 +2,8 @@
 
 use bytes::Bytes;
 use farsock_proto::v1::{
-    self, AcknowledgeResults, CancelOperation, KeepAlive, MessageFlag, OperateRequest, Operation,
-    OperationError, StartOperation, operate_request::Message, operation::Request,
-    operation_result::Outcome,
+    self, AcknowledgeResults, Attach, CancelOperation, KeepAlive, MessageFlag, Operation,
+    OperationError, operation::Request, operation_result::Outcome,
 };
 use prost::Message as _;
 use tonic::{Code, Status};
@@ -19,26 +18,74 @@ use super::{
 /// What a receive takes if its request does not say.
 const DEFAULT_LENGTH: usize = 65_536;
 
-pub(super) fn message(saying: Saying<Outgoing>) -> OperateRequest {
-    let message = match saying {
-        Saying::Start(request_id, outgoing) => Message::Start(StartOperation {
+/// [`v1::OperateRequest`] as it goes out, where an operation is encoded already: the same on the wire.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct SentRequest {
+    #[prost(oneof = "SentMessage", tags = "1, 2, 3, 4, 5")]
+    message: Option<SentMessage>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub(super) enum SentMessage {
+    #[prost(message, tag = "1")]
+    Attach(Attach),
+    #[prost(message, tag = "2")]
+    Start(SentStart),
+    #[prost(message, tag = "3")]
+    Cancel(CancelOperation),
+    #[prost(message, tag = "4")]
+    Acknowledge(AcknowledgeResults),
+    #[prost(message, tag = "5")]
+    KeepAlive(KeepAlive),
+}
+
+/// [`v1::StartOperation`].
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct SentStart {
+    #[prost(uint64, tag = "1")]
+    request_id: u64,
+    #[prost(uint64, tag = "2")]
+    after: u64,
+    #[prost(message, optional, tag = "3")]
+    start_time: Option<prost_types::Timestamp>,
+    #[prost(bool, tag = "4")]
+    notify_waiting: bool,
+    /// An [`Operation`].
+    #[prost(bytes = "bytes", tag = "5")]
+    operation: Bytes,
+}
+
+impl SentRequest {
+    pub(super) fn new(message: SentMessage) -> Self {
+        Self {
+            message: Some(message),
+        }
+    }
+}
+
+/// An operation as the daemon reads it.
+pub(super) fn encoded(request: Request) -> Bytes {
+    let operation = Operation {
+        request: Some(request),
+    };
+    operation.encode_to_vec().into()
+}
+
+pub(super) fn message(saying: Saying<Outgoing>) -> SentRequest {
+    SentRequest::new(match saying {
+        Saying::Start(request_id, outgoing) => SentMessage::Start(SentStart {
             request_id,
             after: outgoing.after,
             start_time: outgoing.start_time,
             notify_waiting: outgoing.notify_waiting,
-            operation: Some(Operation {
-                request: Some(outgoing.request),
-            }),
+            operation: outgoing.operation,
         }),
-        Saying::Cancel(request_id) => Message::Cancel(CancelOperation { request_id }),
+        Saying::Cancel(request_id) => SentMessage::Cancel(CancelOperation { request_id }),
         Saying::Acknowledge(request_ids) => {
-            Message::Acknowledge(AcknowledgeResults { request_ids })
+            SentMessage::Acknowledge(AcknowledgeResults { request_ids })
         }
-        Saying::KeepAlive => Message::KeepAlive(KeepAlive {}),
-    };
-    OperateRequest {
-        message: Some(message),
-    }
+        Saying::KeepAlive => SentMessage::KeepAlive(KeepAlive {}),
+    })
 }
 
 /// The error as the status that the unary call would have ended with.
@@ -166,4 +213,72 @@ fn bytes(length: Option<i64>) -> usize {
 
 fn has(flags: &[i32], flag: MessageFlag) -> bool {
     flags.contains(&flag.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use farsock_proto::v1::{OperateRequest, StartOperation, operate_request::Message};
+
+    use super::*;
+
+    #[test]
+    fn what_goes_out_is_what_the_api_says() {
+        let request = Request::Listen(v1::ListenRequest {
+            handle: 7,
+            backlog: Some(0),
+        });
+        let start_time = Some(prost_types::Timestamp {
+            seconds: 5,
+            nanos: 6,
+        });
+        let sayings = [
+            (
+                Saying::Start(
+                    1,
+                    Outgoing {
+                        operation: encoded(request.clone()),
+                        after: 3,
+                        start_time,
+                        notify_waiting: true,
+                    },
+                ),
+                Message::Start(StartOperation {
+                    request_id: 1,
+                    after: 3,
+                    start_time,
+                    notify_waiting: true,
+                    operation: Some(Operation {
+                        request: Some(request),
+                    }),
+                }),
+            ),
+            (
+                Saying::Cancel(8),
+                Message::Cancel(CancelOperation { request_id: 8 }),
+            ),
+            (
+                Saying::Acknowledge(vec![1, 300]),
+                Message::Acknowledge(AcknowledgeResults {
+                    request_ids: vec![1, 300],
+                }),
+            ),
+            (Saying::KeepAlive, Message::KeepAlive(KeepAlive {})),
+        ];
+        for (saying, meant) in sayings {
+            let sent = message(saying).encode_to_vec();
+            let message = Some(meant);
+            assert_eq!(
+                OperateRequest::decode(&*sent),
+                Ok(OperateRequest { message })
+            );
+        }
+        let session_id = "an id".to_owned();
+        let attach = Attach { session_id };
+        let sent = SentRequest::new(SentMessage::Attach(attach.clone())).encode_to_vec();
+        let message = Some(Message::Attach(attach));
+        assert_eq!(
+            OperateRequest::decode(&*sent),
+            Ok(OperateRequest { message })
+        );
+    }
 }
