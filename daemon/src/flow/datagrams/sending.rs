@@ -180,8 +180,7 @@ pub(super) fn queued(message: OutgoingMessage) -> Result<Queued, Violation> {
     } else {
         match operation::prepare(message, &[]) {
             Ok(ready) => Message::Ready(ready),
-            Err(Error::Invalid(violation)) => return Err(violation),
-            Err(other) => return Err(Violation::new("control", other.to_string())),
+            Err(violation) => return Err(violation),
         }
     };
     Ok(Queued {
