@@ -226,11 +226,7 @@ impl Encoded {
             self.buffer.resize(HEADROOM, 0);
         }
         prost::encoding::message::encode(1, message, &mut self.buffer);
-        let payload = match &message.payload {
-            Some(Payload::Data(data)) => data.len(),
-            Some(Payload::Text(text)) => text.len(),
-            None => 0,
-        };
+        let payload = message.payload.as_ref().map_or(0, Payload::length);
         self.marks.push(Mark {
             bytes: self.buffer.len() - HEADROOM,
             cost: self.cost() + payload as u64 + EACH,

@@ -6,7 +6,6 @@ mod receiving;
 mod sending;
 
 use std::{
-    collections::VecDeque,
     future::poll_fn,
     sync::{
         Arc, Mutex, MutexGuard, Weak,
@@ -17,10 +16,10 @@ use std::{
 
 use farsock_proto::Violation;
 
-pub(crate) use self::receiving::Shape;
+pub(crate) use self::{receiving::Shape, sending::Datagram};
 use self::{
     receiving::count_drops,
-    sending::{Sending, queued},
+    sending::{Queued, Sending, queued},
 };
 use super::{
     Credit, Opened, Opening, RETENTION, any,
@@ -30,7 +29,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    operation::{Context as Caller, OutgoingMessage, ReceivedMessage},
+    operation::{Context as Caller, ReceivedMessage},
     socket::{Socket, Waiting},
     sys::{message::Framing, socket::Events},
     table::Handle,
@@ -113,26 +112,20 @@ impl DatagramFlow {
         })
     }
 
-    /// The client has sent `messages`: the socket takes what it can, and the rest is queued.
+    /// The client has sent `datagrams`: the socket takes what it can, and the rest is queued. One that is invalid takes its place in the
+    /// direction like any other, and fails there alone.
     pub(crate) fn arrive(
         self: &Arc<Self>,
         caller: &Caller,
         line: &Arc<Line>,
-        messages: Vec<OutgoingMessage>,
+        datagrams: Vec<Datagram>,
     ) -> Result<(), Error> {
-        let messages = messages
-            .into_iter()
-            .enumerate()
-            .map(|(at, message)| {
-                queued(message)
-                    .map_err(|violation| violation.within(&format!("send.messages[{at}]")))
-            })
-            .collect::<Result<VecDeque<_>, Violation>>()?;
+        let queue: Vec<Queued> = datagrams.into_iter().map(queued).collect();
         let mut sending = self.sending();
         if !sending.is_held(line) {
             return Err(Error::StreamTaken(self.handle));
         }
-        let cost = messages.iter().map(Item::cost).sum();
+        let cost = queue.iter().map(Item::cost).sum();
         sending
             .intake
             .arrive(cost)
@@ -141,8 +134,8 @@ impl DatagramFlow {
                 end: exceeded.end,
                 limit: exceeded.limit,
             })?;
-        for message in messages {
-            sending.intake.queue_as_is(message);
+        for datagram in queue {
+            sending.intake.queue_as_is(datagram);
         }
         self.go_on(caller, &mut sending);
         Ok(())

@@ -34,6 +34,15 @@ pub(super) struct Sending {
     pub(super) pumping: bool,
 }
 
+/// A datagram of the client's, as it arrives.
+#[derive(Debug)]
+pub(crate) struct Datagram {
+    /// How long its payload is, whatever else is wrong with it.
+    pub(crate) length: usize,
+    /// What is to be sent, or why it cannot be: the violation's field is relative to the message.
+    pub(crate) message: Result<OutgoingMessage, Violation>,
+}
+
 /// A datagram that the socket has not taken.
 #[derive(Clone)]
 pub(super) struct Queued {
@@ -46,6 +55,8 @@ enum Message {
     Ready(Outgoing<'static>),
     /// With sockets that travel with it: they are looked up when it is sent, so that nothing here keeps them open.
     WithRights(OutgoingMessage),
+    /// Nothing to send: it fails when its turn comes, so that failures are told in the order of their datagrams.
+    Invalid(Violation),
 }
 
 impl std::fmt::Debug for Queued {
@@ -90,6 +101,7 @@ impl Sending {
             && let Some(first) = self.intake.queued().front()
         {
             let sent = match &*first.message {
+                Message::Invalid(violation) => Err(violation.clone().into()),
                 Message::WithRights(message) => send_with_rights(caller, socket, message),
                 Message::Ready(_) => send_ready(socket, self.intake.queued()),
             };
@@ -146,7 +158,7 @@ fn send_ready(socket: &Socket, queue: &VecDeque<Queued>) -> Result<Vec<usize>, E
         .take(BATCH)
         .map_while(|queued| match &*queued.message {
             Message::Ready(message) => Some(message.clone()),
-            Message::WithRights(_) => None,
+            Message::WithRights(_) | Message::Invalid(_) => None,
         })
         .collect();
     let flags = MessageFlags::NONE;
@@ -171,20 +183,22 @@ fn send_with_rights(
         .map_err(|error| Call::on("sendmmsg", socket.handle()).failed(error))
 }
 
-/// A datagram of the client's, checked.
-pub(super) fn queued(message: OutgoingMessage) -> Result<Queued, Violation> {
-    let cost = message.data.len() as u64 + OVERHEAD;
-    let rights = |control: &ControlMessage| matches!(control, ControlMessage::Rights(_));
-    let message = if message.control.iter().any(rights) {
-        Message::WithRights(message)
-    } else {
-        match operation::prepare(message, &[]) {
-            Ok(ready) => Message::Ready(ready),
-            Err(violation) => return Err(violation),
-        }
-    };
-    Ok(Queued {
-        cost,
+/// A datagram of the client's, as it waits for the socket.
+pub(super) fn queued(datagram: Datagram) -> Queued {
+    let message = datagram
+        .message
+        .and_then(ready)
+        .unwrap_or_else(Message::Invalid);
+    Queued {
+        cost: datagram.length as u64 + OVERHEAD,
         message: Arc::new(message),
-    })
+    }
+}
+
+fn ready(message: OutgoingMessage) -> Result<Message, Violation> {
+    let rights = |control: &ControlMessage| matches!(control, ControlMessage::Rights(_));
+    if message.control.iter().any(rights) {
+        return Ok(Message::WithRights(message));
+    }
+    operation::prepare(message, &[]).map(Message::Ready)
 }

@@ -4,7 +4,7 @@ use farsock_proto::v1::{self, OpenDatagrams, datagrams_response::Message as Hear
 use tokio::time::timeout;
 
 use super::{Datagrams, bound, opening, to};
-use crate::support::{PATIENCE, channel, error_reason, reason, socket, sockets};
+use crate::support::{PATIENCE, channel, error_reason, socket, sockets};
 
 #[tokio::test]
 async fn what_cannot_be_sent_is_told_until_it_was_heard_and_the_rest_is_sent() {
@@ -23,14 +23,9 @@ async fn what_cannot_be_sent_is_told_until_it_was_heard_and_the_rest_is_sent() {
         assert_eq!(&buffer[..length], expected);
     }
     let end = 65 + 65_530 + 64;
-    let failed = async |stream: &mut Datagrams| loop {
-        match stream.next().await.unwrap() {
-            Hear::SendFailed(failed) => {
-                return (failed.offset, error_reason(&failed.error.unwrap()));
-            }
-            Hear::Credit(_) => {}
-            other => panic!("{other:?}"),
-        }
+    let failed = async |stream: &mut Datagrams| {
+        let (offset, error) = stream.send_failed().await;
+        (offset, error_reason(&error))
     };
     assert_eq!(failed(&mut stream).await, (end, "EMSGSIZE".to_owned()));
     let open = OpenDatagrams {
@@ -38,12 +33,7 @@ async fn what_cannot_be_sent_is_told_until_it_was_heard_and_the_rest_is_sent() {
         ..opening(handle, 0)
     };
     drop(stream);
-    let mut again = loop {
-        match Datagrams::open(&channel, open).await {
-            Ok(again) => break again,
-            Err(status) => assert_eq!(reason(&status), "STREAM_IN_USE"),
-        }
-    };
+    let mut again = Datagrams::again(&channel, open).await;
     assert_eq!(failed(&mut again).await, (end, "EMSGSIZE".to_owned()));
     again.credit(0, 0, end);
     again.send([to(&here, b"3")]);
@@ -131,15 +121,12 @@ async fn what_breaks_the_rules_is_refused() {
     let here = peer.local_addr().unwrap().to_string();
     for (messages, expected) in [
         (vec![], "INVALID_REQUEST"),
-        (vec![to(&here, &[0; 65_537])], "INVALID_REQUEST"),
+        (vec![to(&here, b""); 1_025], "INVALID_REQUEST"),
         (vec![to(&here, &[0; 60_000]); 18], "CREDIT_EXCEEDED"),
+        // Invalid, and over credit all the same.
+        (vec![to(&here, &[0; 70_000]); 16], "CREDIT_EXCEEDED"),
     ] {
-        let mut stream = loop {
-            match Datagrams::open(&channel, opening(handle, 0)).await {
-                Ok(stream) => break stream,
-                Err(status) => assert_eq!(reason(&status), "STREAM_IN_USE"),
-            }
-        };
+        let mut stream = Datagrams::again(&channel, opening(handle, 0)).await;
         stream.send(messages);
         assert_eq!(stream.end_reason().await, expected);
     }

@@ -1,13 +1,15 @@
 //! Datagrams both ways.
 
 mod failing;
+mod invalid;
 mod passing;
 
 use std::net::SocketAddr;
 
 use farsock_proto::v1::{
-    self, DatagramsRequest, DatagramsResponse, OpenDatagrams, datagrams_request::Message as Say,
-    datagrams_response::Message as Hear, stream_service_client::StreamServiceClient,
+    self, DatagramsRequest, DatagramsResponse, OpenDatagrams, OperationError,
+    datagrams_request::Message as Say, datagrams_response::Message as Hear,
+    stream_service_client::StreamServiceClient,
 };
 use tokio::{net::UdpSocket, sync::mpsc, time::timeout};
 use tonic::{Status, Streaming, transport::Channel};
@@ -38,6 +40,16 @@ impl Datagrams {
         match this.next().await? {
             Hear::Opened(opened) => Ok(Self { opened, ..this }),
             other => panic!("{other:?} is no Opened"),
+        }
+    }
+
+    /// Opens it as soon as the daemon has noticed that who had it before is gone.
+    async fn again(channel: &Channel, open: OpenDatagrams) -> Self {
+        loop {
+            match Self::open(channel, open).await {
+                Ok(stream) => return stream,
+                Err(status) => assert_eq!(reason(&status), "STREAM_IN_USE"),
+            }
         }
     }
 
@@ -81,6 +93,30 @@ impl Datagrams {
         }
         assert_eq!(all.len(), count);
         all
+    }
+
+    /// The next datagram that could not be sent, with nothing but credit before it: where it ends, and why.
+    async fn send_failed(&mut self) -> (u64, OperationError) {
+        loop {
+            match self.next().await {
+                Ok(Hear::SendFailed(failed)) => {
+                    return (failed.offset, failed.error.expect("a reason"));
+                }
+                Ok(Hear::Credit(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Reads until all that was sent up to `offset` was taken or has failed, with nothing but credit on the way.
+    async fn taken(&mut self, offset: u64) {
+        loop {
+            match self.next().await {
+                Ok(Hear::Credit(credit)) if credit.taken == offset => return,
+                Ok(Hear::Credit(credit)) => assert!(credit.taken < offset),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     /// Why the call ends.

@@ -72,12 +72,7 @@ async fn a_datagram_comes_only_when_the_whole_of_it_is_granted_and_again_until_i
     assert_eq!(cut.flags, [i32::from(v1::MessageFlag::Trunc)]);
 
     drop(stream);
-    let mut again = loop {
-        match Datagrams::open(&channel, opening(handle, 1 << 20)).await {
-            Ok(again) => break again,
-            Err(status) => assert_eq!(reason(&status), "STREAM_IN_USE"),
-        }
-    };
+    let mut again = Datagrams::again(&channel, opening(handle, 1 << 20)).await;
     assert_eq!(again.opened.send_offset, 65);
     let both = again.received(2).await;
     assert_eq!(data(&both[0]), b"first");
@@ -120,16 +115,8 @@ async fn the_end_of_a_seqpacket_connection_is_one_last_message() {
     assert!(last[0].end_of_stream);
     near.credit(198, 1 << 20, 0);
     near.send([message(b"three")]);
-    loop {
-        match near.next().await.unwrap() {
-            Hear::SendFailed(failed) => {
-                assert_eq!(error_reason(&failed.error.unwrap()), "EPIPE");
-                break;
-            }
-            Hear::Credit(_) => {}
-            other => panic!("{other:?} after the end"),
-        }
-    }
+    let (_, error) = near.send_failed().await;
+    assert_eq!(error_reason(&error), "EPIPE");
 }
 
 #[tokio::test]
@@ -174,15 +161,7 @@ async fn a_socket_travels_with_a_datagram_and_becomes_a_handle() {
         handle: received.handles[0],
     };
     sockets(&channel).get_socket(report).await.unwrap();
-    loop {
-        match far.next().await.unwrap() {
-            Hear::SendFailed(failed) => {
-                assert_eq!(failed.offset, 128);
-                assert_eq!(error_reason(&failed.error.unwrap()), "HANDLE_NOT_FOUND");
-                break;
-            }
-            Hear::Credit(_) => {}
-            other => panic!("{other:?}"),
-        }
-    }
+    let (offset, error) = far.send_failed().await;
+    assert_eq!(offset, 128);
+    assert_eq!(error_reason(&error), "HANDLE_NOT_FOUND");
 }
