@@ -58,8 +58,8 @@ pub(super) async fn open(caller: Caller, mut requests: Requests) -> Result<Body,
         request_id: None,
         watch: None,
     };
-    let (flow, line, told) =
-        DatagramFlow::open(&socket, opening).map_err(|error| status::status(&error))?;
+    let (flow, line, told) = DatagramFlow::open(&context, &socket, opening, open.failures_heard)
+        .map_err(|error| status::status(&error))?;
     let waiting = socket.waiter();
     drop(socket);
 

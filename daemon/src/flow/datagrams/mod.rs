@@ -52,10 +52,12 @@ pub(crate) struct DatagramFlow {
 }
 
 impl DatagramFlow {
-    /// The flow of `socket`, opened.
+    /// The flow of `socket`, opened by a client that has heard of failures up to the offset `failures_heard`.
     pub(crate) fn open(
+        caller: &Caller,
         socket: &Arc<Socket>,
         opening: Opening,
+        failures_heard: u64,
     ) -> Result<(Arc<Self>, Arc<Line>, Opened), Error> {
         if socket.framing() != Framing::Message {
             let violation = Violation::new("handle", "carries a stream of bytes: open Stream");
@@ -80,9 +82,11 @@ impl DatagramFlow {
             },
         );
         let flow = flow.ok_or(Error::StreamInUse(socket.handle()))?;
-        let (line, opened) = flow
-            .seat
-            .take(socket, opening.stream_id, |line| flow.resume(line, opening))?;
+        let (line, opened) = flow.seat.take(socket, opening.stream_id, |line| {
+            flow.resume(line, opening, failures_heard)
+        })?;
+        // What waited for failures to be heard goes on.
+        flow.go_on(caller, &mut flow.sending());
         Ok((flow, line, opened))
     }
 
@@ -91,7 +95,12 @@ impl DatagramFlow {
         self.seat.is_free()
     }
 
-    fn resume(&self, line: &Arc<Line>, opening: Opening) -> Result<Opened, Error> {
+    fn resume(
+        &self,
+        line: &Arc<Line>,
+        opening: Opening,
+        failures_heard: u64,
+    ) -> Result<Opened, Error> {
         let receive_offset = self
             .receiving()
             .open(line, opening)
@@ -100,6 +109,7 @@ impl DatagramFlow {
         sending.line = Some(Arc::clone(line));
         // As for bytes.
         sending.say = sending.intake.taken() > 0;
+        sending.failures.heard(failures_heard);
         sending.failures.again();
         if sending.say || !sending.failures.is_empty() {
             line.tell();

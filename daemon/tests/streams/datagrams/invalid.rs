@@ -238,6 +238,38 @@ async fn what_was_not_heard_when_the_connection_broke_is_told_again_until_it_was
 }
 
 #[tokio::test]
+async fn who_opens_the_stream_again_says_what_was_heard_and_what_waited_for_that_follows() {
+    let daemon = farsock_daemon::embedded();
+    let control = channel(&daemon).await;
+    let (handle, _, peer) = bound(&control).await;
+    let here = peer.local_addr().unwrap().to_string();
+    let open = |failures_heard| OpenDatagrams {
+        stream_id: 1,
+        failures_heard,
+        ..opening(handle, 0)
+    };
+    // Nothing has failed yet: it says nothing of those that will.
+    let mut stream = Datagrams::open(&control, open(u64::MAX)).await.unwrap();
+    let invalid = with([Content::Ttl(256)]);
+    let each = cost(&invalid);
+    stream.send(vec![invalid; 1_024]);
+    stream.send([to(&here, b"1")]);
+    for n in 1..=1_024 {
+        assert_eq!(stream.send_failed().await.0, n * each);
+    }
+    // All but the last two are known; this opening may not have told anything when it is taken over.
+    let again = Datagrams::open(&control, open(0)).await.unwrap();
+    assert_eq!(again.opened.send_offset, 1_024 * each + 65);
+    let mut stream = Datagrams::open(&control, open(1_022 * each)).await.unwrap();
+    assert_eq!(next_of(&peer).await, b"1");
+    for n in [1_023, 1_024] {
+        assert_eq!(stream.send_failed().await.0, n * each);
+    }
+    let mut stream = Datagrams::open(&control, open(1_024 * each)).await.unwrap();
+    stream.taken(1_024 * each + 65).await;
+}
+
+#[tokio::test]
 async fn one_whose_turn_comes_while_nobody_is_connected_is_told_to_who_comes_next() {
     use v1::create_socket_pair_request::{DomainChoice, TypeChoice};
     let daemon = farsock_daemon::embedded();
