@@ -161,11 +161,7 @@ fn send_ready(socket: &Socket, queue: &VecDeque<Queued>) -> Result<Vec<usize>, E
             Message::WithRights(_) | Message::Invalid(_) => None,
         })
         .collect();
-    let flags = MessageFlags::NONE;
-    socket
-        .take_deferred()
-        .and_then(|()| sys::message::send_messages(socket.as_fd(), &batch, flags))
-        .map_err(|error| Call::on("sendmmsg", socket.handle()).failed(error))
+    send(socket, &batch)
 }
 
 /// Sends one with the sockets that travel with it.
@@ -176,11 +172,29 @@ fn send_with_rights(
 ) -> Result<Vec<usize>, Error> {
     let sockets = operation::travellers(caller, &message.control)?;
     let message = operation::prepare(message.clone(), &sockets)?;
-    let flags = MessageFlags::NONE;
-    socket
+    send(socket, &[message])
+}
+
+/// Sends what goes at once. An error is the first one's, and says where it was to go.
+fn send(socket: &Socket, messages: &[Outgoing<'_>]) -> Result<Vec<usize>, Error> {
+    let sent = socket
         .take_deferred()
-        .and_then(|()| sys::message::send_messages(socket.as_fd(), &[message], flags))
-        .map_err(|error| Call::on("sendmmsg", socket.handle()).failed(error))
+        .and_then(|()| sys::message::send_messages(socket.as_fd(), messages, MessageFlags::NONE));
+    sent.map_err(|error| {
+        let call = Call::on("sendmmsg", socket.handle());
+        let call = match messages.first() {
+            // That the socket is full is no failure, and need not be told well.
+            Some(first) if error.kind() != io::ErrorKind::WouldBlock => {
+                let length = first.data().len();
+                match first.address() {
+                    Some(address) => call.with(format_args!("{length} bytes to {address}")),
+                    None => call.with(format_args!("{length} bytes")),
+                }
+            }
+            _ => call,
+        };
+        call.failed(error)
+    })
 }
 
 /// A datagram of the client's, as it waits for the socket.
