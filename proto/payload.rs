@@ -19,6 +19,15 @@ macro_rules! payloads {
                     Self::Text(text) => text.into(),
                 }
             }
+
+            /// How many bytes [`into_bytes`](Self::into_bytes) gives.
+            #[must_use]
+            pub fn length(&self) -> usize {
+                match self {
+                    Self::Data(data) => data.len(),
+                    Self::Text(text) => text.len(),
+                }
+            }
         }
 
         impl From<$module::Payload> for Bytes {
@@ -131,6 +140,7 @@ mod tests {
         ) {
             let data = Bytes::from(data);
             let payload = received_message::Payload::from_bytes(data.clone(), as_text);
+            prop_assert_eq!(payload.length(), data.len());
             let is_text = matches!(payload, received_message::Payload::Text(_));
             prop_assert_eq!(is_text, as_text && std::str::from_utf8(&data).is_ok());
             prop_assert_eq!(Bytes::from(payload), data);

@@ -7,7 +7,7 @@ use farsock_proto::{Violation, reason::Reason};
 use crate::{sys::errno, table::Handle};
 
 /// The result of an operation.
-pub(crate) type Result<T> = std::result::Result<T, Error>;
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why an operation failed.
 #[derive(Debug, thiserror::Error)]

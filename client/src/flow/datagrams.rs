@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use ::bytes::{Bytes, BytesMut};
@@ -37,6 +37,10 @@ pub(crate) struct DatagramFlow {
     pub(crate) control_length: u32,
     /// What the kernel has dropped so far.
     pub(crate) dropped: AtomicU32,
+    /// The end of the last datagram whose failure has come: no later opening need be told of it again, and one that broke off while all
+    /// that the daemon keeps was on its way would never get further. Those that the user has not heard of wait here, never more than
+    /// there were datagrams under way, since a failure is told before more are taken.
+    pub(crate) failed: AtomicU64,
 }
 
 /// What is received at once.
@@ -90,6 +94,7 @@ impl Kind for DatagramFlow {
             window: opening.window,
             length: self.length,
             control_length: self.control_length,
+            failures_heard: self.failed.load(Ordering::Relaxed),
         }))
     }
 
@@ -124,7 +129,10 @@ impl Kind for DatagramFlow {
             }
             Some(Response::Opened(opened)) => Said::Opened(opened),
             Some(Response::Credit(credit)) => Said::Credit(credit),
-            Some(Response::SendFailed(failed)) => Said::SendFailed(failed),
+            Some(Response::SendFailed(failed)) => {
+                self.failed.fetch_max(failed.offset, Ordering::Relaxed);
+                Said::SendFailed(failed)
+            }
             None => Said::Unknown,
         })
     }
@@ -226,11 +234,7 @@ impl Encoded {
             self.buffer.resize(HEADROOM, 0);
         }
         prost::encoding::message::encode(1, message, &mut self.buffer);
-        let payload = match &message.payload {
-            Some(Payload::Data(data)) => data.len(),
-            Some(Payload::Text(text)) => text.len(),
-            None => 0,
-        };
+        let payload = message.payload.as_ref().map_or(0, Payload::length);
         self.marks.push(Mark {
             bytes: self.buffer.len() - HEADROOM,
             cost: self.cost() + payload as u64 + EACH,

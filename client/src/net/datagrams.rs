@@ -18,7 +18,7 @@ use crate::{
     socket::send_messages::wire_message,
 };
 
-/// The longest datagram that the daemon takes, in bytes; it would end the flow of one that sends more.
+/// The longest datagram that the daemon takes, in bytes.
 const LONGEST: usize = 65_536;
 /// How many datagrams are given at once.
 const LOT: usize = 64;
@@ -74,12 +74,14 @@ impl Datagrams {
     ///
     /// # Errors
     ///
-    /// What one of the datagrams before met, such as EMSGSIZE or ECONNREFUSED: each failure once, as a local socket's send tells
-    /// a failure of one before. Those after it were sent all the same; of this batch nothing was taken yet, unless it is long: there a
-    /// failure may come between two of its datagrams.
+    /// What one of the datagrams before met, such as EMSGSIZE or ECONNREFUSED: each failure once and in their order, as a local
+    /// socket's send tells a failure of one before. Those after it were sent all the same; of this batch nothing was taken yet, unless
+    /// it is long: there a failure may come between two of its datagrams. What only the daemon can find invalid is such a failure too,
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) with the field of the message, such as `control[0].ttl`, or
+    /// `address.text` for a zone that the daemon's host has not.
     ///
-    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a datagram of the batch that is too long, or whose address is none: it
-    /// is not sent.
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a datagram of the batch that is too long, or whose address is none, told
+    /// at once and by its place, such as `batch[2].data`: it is not sent.
     pub async fn send(&self, batch: impl IntoIterator<Item = OutgoingMessage>) -> Result<()> {
         let mut batch = batch.into_iter().enumerate();
         let _turn = self.sending.lock().await;
@@ -170,7 +172,7 @@ fn give(
     Ok(Given::Some)
 }
 
-/// Checks what the daemon would refuse by ending the flow, and all that waits in it.
+/// Checks what needs no daemon, so that it is told at once: the rest comes back as a failure of the datagram.
 fn check(message: &v1::OutgoingMessage) -> Result<(), Violation> {
     if let Some(Payload::Data(data)) = &message.payload
         && data.len() > LONGEST

@@ -1,6 +1,6 @@
 //! Each datagram once, over connections that break: of unix sockets, whose datagrams the kernel does not drop.
 
-use farsock_client::{Datagrams, OutgoingMessage, UnixDatagram};
+use farsock_client::{ControlMessage, Datagrams, Error, OutgoingMessage, UnixDatagram};
 
 use crate::{cut::cut_again_and_again, datagrams::all_of, pattern::Pattern, world::World};
 
@@ -69,6 +69,48 @@ async fn all_datagrams_arrive_although_no_connection_carries_many() {
     let (near, far) = UnixDatagram::pair(&world.client).await.unwrap();
     both_ways(&near, &far, 500, 1_500).await;
     assert!(pipes.connections() >= 20, "{}", pipes.connections());
+}
+
+/// Sends the first so many, each behind `each` that are invalid, and checks that each of those is told once, in its turn.
+async fn send_with_failures(datagrams: &Datagrams, count: u64, each: i32) {
+    let mut numbers = (0..).flat_map(|n| {
+        let first = i32::try_from(n).unwrap() * each;
+        // What is wrong with it names it.
+        let invalid = (first..first + each)
+            .map(|n| OutgoingMessage::new("lost").control(ControlMessage::Ttl(1_000 + n)));
+        invalid.chain([OutgoingMessage::new(numbered(n, 1_500))])
+    });
+    let total = i32::try_from(count).unwrap() * each;
+    let mut told = 0;
+    let mut tell = |error: Error| {
+        let expected = format!("control[0].ttl: {} is not from 0 to 255", 1_000 + told);
+        assert_eq!(error.violations()[0].to_string(), expected, "{error}");
+        told += 1;
+    };
+    let mut batch = numbers
+        .by_ref()
+        .take(usize::try_from(total).unwrap() + usize::try_from(count).unwrap());
+    while let Err(error) = datagrams.send(&mut batch).await {
+        tell(error);
+    }
+    while let Err(error) = datagrams.flush().await {
+        tell(error);
+    }
+    assert_eq!(told, total);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failures_are_told_once_over_connections_that_break_at_any_byte() {
+    for seed in [8, 9] {
+        let (world, pipes) = World::brittle(seed, Some(200_000)).await;
+        let (near, far) = UnixDatagram::pair(&world.client).await.unwrap();
+        let (near, far) = (all_of(near.socket()), all_of(far.socket()));
+        tokio::join!(
+            send_with_failures(&near, 1_000, 4),
+            check(&far, 1_000, 1_500)
+        );
+        assert!(pipes.connections() >= 6, "{}", pipes.connections());
+    }
 }
 
 /// `FARSOCK_CUT_TEST=full`: a million each way, and the connections are cut every 1-500 ms. Best with `--release`.

@@ -3,7 +3,8 @@
 use std::net::UdpSocket as LocalSocket;
 
 use farsock_client::{
-    Domain, Error, ErrorKind, Protocol, Reason, RemoteSocket, SocketType, TcpListener, UnixDatagram,
+    ControlMessage, Domain, Error, ErrorKind, OutgoingMessage, Protocol, Reason, RemoteSocket,
+    SocketType, TcpListener, UnixDatagram,
 };
 
 use crate::{
@@ -42,6 +43,58 @@ async fn a_datagram_above_64_kib_or_to_nowhere_is_an_error_and_the_flow_goes_on(
         .collect();
     assert_eq!(lengths, [1, 65_536, 2]);
     near.flush().await.unwrap();
+}
+
+/// What only the daemon can find invalid, with what is told of it.
+fn invalid(n: usize) -> (OutgoingMessage, &'static str) {
+    let lost = message("lost");
+    match n % 5 {
+        0 => (lost.control(ControlMessage::Ttl(256)), "control[0].ttl: "),
+        1 => (
+            lost.control(ControlMessage::Ttl(1))
+                .control(ControlMessage::ReceiveSegmentSize(1)),
+            "control[1].receive_segment_size: ",
+        ),
+        // SOL_SOCKET and SCM_RIGHTS.
+        2 => (lost.control(raw(1, 1, 4)), "control[0].raw: "),
+        3 => (
+            (0..5).fold(lost, |lost, _| lost.control(raw(0, 0, 4_000))),
+            "control: ",
+        ),
+        _ => (lost.to("[fe80::1%nowhere]:9"), "address.text: "),
+    }
+}
+
+fn raw(level: i32, kind: i32, length: usize) -> ControlMessage {
+    let data = vec![0; length].into();
+    ControlMessage::Raw { level, kind, data }
+}
+
+#[tokio::test]
+async fn what_the_daemon_finds_invalid_fails_alone_and_is_told_once_each() {
+    let world = World::new().await;
+    let (near, far) = UnixDatagram::pair(&world.client).await.unwrap();
+    let (near, far) = (all_of(near.socket()), all_of(far.socket()));
+    let count = 20;
+    let batch = (0..count).flat_map(|n| [invalid(n).0, message(vec![u8::try_from(n).unwrap()])]);
+    let batch: Vec<OutgoingMessage> = batch.collect();
+    near.send(batch).await.unwrap();
+    for (n, message) in (0..).zip(received(&far, count).await) {
+        assert_eq!(message.data, vec![n]);
+    }
+    for n in 0..count {
+        let error = near.flush().await.unwrap_err();
+        let [violation] = error.violations() else {
+            panic!("{error:?}");
+        };
+        let text = violation.to_string();
+        assert!(text.starts_with(invalid(n).1), "{n}: {text}");
+        let expected = format!("datagrams on handle {}: ", error.handle().unwrap());
+        assert_eq!(error.to_string(), expected + &text);
+    }
+    near.flush().await.unwrap();
+    near.send([message("and so on")]).await.unwrap();
+    assert_eq!(received(&far, 1).await[0].data, "and so on");
 }
 
 #[tokio::test]

@@ -315,7 +315,10 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug, Default)]
 pub(super) struct Failures {
     kept: VecDeque<(u64, Arc<Error>)>,
+    /// How many of them this opening has told.
     told: usize,
+    /// The end of the last that any opening has told.
+    reached: u64,
 }
 
 impl Failures {
@@ -335,14 +338,16 @@ impl Failures {
     pub(super) fn next(&mut self) -> Option<(u64, Arc<Error>)> {
         let (end, error) = self.kept.get(self.told)?;
         self.told += 1;
+        self.reached = self.reached.max(*end);
         Some((*end, Arc::clone(error)))
     }
 
-    /// Those up to `offset` were heard, as far as they were told.
+    /// Those up to `offset` were heard, as far as they were ever told: they may be heard before they are told again.
     pub(super) fn heard(&mut self, offset: u64) {
-        while self.told > 0 && self.kept.front().is_some_and(|(end, _)| *end <= offset) {
+        let heard = offset.min(self.reached);
+        while self.kept.front().is_some_and(|(end, _)| *end <= heard) {
             self.kept.pop_front();
-            self.told -= 1;
+            self.told = self.told.saturating_sub(1);
         }
     }
 

@@ -193,7 +193,7 @@ pub(crate) struct Credit {
     pub(crate) received: u64,
     /// The offset up to which the client may send.
     pub(crate) limit: u64,
-    /// Everything before this offset was taken by the socket, or has failed there.
+    /// Everything before this offset was taken by the socket, or has failed.
     pub(crate) taken: u64,
 }
 

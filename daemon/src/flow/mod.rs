@@ -22,7 +22,7 @@ pub(crate) use self::{
     any::Slot,
     buffer::HEADROOM,
     bytes::{ByteFlow, Next},
-    datagrams::{DatagramFlow, Shape},
+    datagrams::{Datagram, DatagramFlow, Shape},
     items::{Arrived, NextItems},
     ledger::Credit,
     seat::Line,

@@ -9,13 +9,14 @@ use std::{
 
 use bytes::Bytes;
 use farsock_proto::{
+    Violation,
     address::Address,
     message::{ControlMessage, MessageFlags, Rights},
 };
 
 use super::{Context, Operation};
 use crate::{
-    error::{Call, Error, Result},
+    error::{Call, Result},
     journal::{Answer, CallText},
     socket::Socket,
     sys::message::{Outgoing, SentRights},
@@ -111,9 +112,10 @@ impl Operation for SendMessages {
             .zip(&travellers)
             .enumerate()
             .map(|(at, (message, sockets))| {
-                prepare(message, sockets).map_err(|error| error.within(&format!("messages[{at}]")))
+                prepare(message, sockets)
+                    .map_err(|violation| violation.within(&format!("messages[{at}]")))
             })
-            .collect::<Result<_>>()?;
+            .collect::<Result<_, _>>()?;
         socket
             .send_messages(&context.engine, &patience, &mut messages, self.flags)
             .await
@@ -140,7 +142,10 @@ pub(crate) fn travellers(
 }
 
 /// A message in the kernel's form, its handles replaced by the descriptors of `sockets`.
-pub(crate) fn prepare(message: OutgoingMessage, sockets: &[Arc<Socket>]) -> Result<Outgoing<'_>> {
+pub(crate) fn prepare(
+    message: OutgoingMessage,
+    sockets: &[Arc<Socket>],
+) -> Result<Outgoing<'_>, Violation> {
     let mut sockets = sockets.iter();
     let control = message
         .control
@@ -148,13 +153,9 @@ pub(crate) fn prepare(message: OutgoingMessage, sockets: &[Arc<Socket>]) -> Resu
         .map(|control| {
             control.map_rights(|rights| {
                 let taken = sockets.by_ref().take(rights.handles.len());
-                Ok::<_, Error>(SentRights(taken.map(|socket| socket.as_fd()).collect()))
+                Ok::<_, Violation>(SentRights(taken.map(|socket| socket.as_fd()).collect()))
             })
         })
-        .collect::<Result<Vec<_>>>()?;
-    Ok(Outgoing::new(
-        message.data,
-        message.address.as_ref(),
-        &control,
-    )?)
+        .collect::<Result<Vec<_>, _>>()?;
+    Outgoing::new(message.data, message.address.as_ref(), &control)
 }

@@ -6,11 +6,12 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{Arc, OnceLock},
 };
 
-use farsock_client::{Datagrams, DatagramsOptions, OutgoingMessage, SocketType, UdpSocket};
+use farsock_client::{Datagrams, DatagramsOptions, Error, OutgoingMessage, SocketType, UdpSocket};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net,
@@ -129,16 +130,8 @@ impl Association<'_> {
         let far = self.far(target).await?;
         let message = OutgoingMessage::new(payload.to_vec()).to(target);
         // An error that the kernel had is one of an earlier datagram's, and told once.
-        while let Err(failure) = far
-            .datagrams
-            .send([message.clone()])
-            .await
-            .tried(|| "sendto".to_owned())
-        {
-            match failure {
-                Failure::Kernel { .. } => self.shared.note(format_args!("{sender}: {failure}")),
-                failure => return Err(failure),
-            }
+        while let Err(error) = far.datagrams.send([message.clone()]).await {
+            self.note_unsent(sender, &error)?;
         }
         Ok(payload.len())
     }
@@ -146,15 +139,23 @@ impl Association<'_> {
     /// Waits until the kernel of the daemon's host has taken all that was sent.
     async fn flush(&self) -> Result<(), Failure> {
         for far in self.far.iter().flatten() {
-            while let Err(failure) = far.datagrams.flush().await.tried(|| "sendto".to_owned()) {
-                match failure {
-                    Failure::Kernel { .. } => {
-                        self.shared.note(format_args!("{}: {failure}", self.client));
-                    }
-                    failure => return Err(failure),
-                }
+            while let Err(error) = far.datagrams.flush().await {
+                self.note_unsent(self.client, &error)?;
             }
         }
+        Ok(())
+    }
+
+    /// Notes that the kernel did not take a datagram of the client's, in the daemon's words: they say where it was to go, which only the
+    /// daemon still knows. Any other error is the association's end.
+    fn note_unsent(&self, client: impl fmt::Display, error: &Error) -> Result<(), Failure> {
+        let text = error.to_string();
+        let tried = match text.rsplit_once(": ") {
+            Some((tried, _)) if error.errno().is_some() => tried,
+            _ => return Err(Failure::of("sendto".to_owned(), error)),
+        };
+        let failure = Failure::of(tried.to_owned(), error);
+        self.shared.note(format_args!("{client}: {failure}"));
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use farsock_proto::{
     Violation, codec,
     v1::{
         self, DatagramsRequest, DatagramsResponse, datagrams_request::Message as Incoming,
-        datagrams_response::Message as Outgoing,
+        datagrams_response::Message as Outgoing, outgoing_message::Payload,
     },
 };
 use tonic::{Status, body::Body};
@@ -27,9 +27,13 @@ use super::{
 use crate::{
     door::{
         status,
-        verb::{bounded, recv_messages::received, send_messages::outgoing},
+        verb::{
+            bounded,
+            recv_messages::received,
+            send_messages::{counted, message},
+        },
     },
-    flow::{Arrived, DatagramFlow, Line, NextItems, Shape},
+    flow::{Arrived, Datagram, DatagramFlow, Line, NextItems, Shape},
     operation::{self, MAX_CONTROL},
     socket::Waiting,
     table::Handle,
@@ -54,8 +58,8 @@ pub(super) async fn open(caller: Caller, mut requests: Requests) -> Result<Body,
         request_id: None,
         watch: None,
     };
-    let (flow, line, told) =
-        DatagramFlow::open(&socket, opening).map_err(|error| status::status(&error))?;
+    let (flow, line, told) = DatagramFlow::open(&context, &socket, opening, open.failures_heard)
+        .map_err(|error| status::status(&error))?;
     let waiting = socket.waiter();
     drop(socket);
 
@@ -111,10 +115,10 @@ impl Hearer for Sender {
     fn hear(&self, message: Bytes) -> Result<(), Status> {
         let done = match decode(message)? {
             Some(Incoming::Send(send)) => {
-                let messages = outgoing(send.messages)
-                    .and_then(checked)
+                counted(&send.messages)
                     .map_err(|violation| status::invalid(&violation.within("send")))?;
-                self.flow.arrive(&self.context, &self.line, messages)
+                let datagrams = send.messages.into_iter().map(datagram).collect();
+                self.flow.arrive(&self.context, &self.line, datagrams)
             }
             Some(Incoming::Credit(credit)) => self.flow.credit(
                 &self.context,
@@ -141,19 +145,16 @@ impl Hearer for Sender {
     }
 }
 
-/// Refuses datagrams that are larger than any can be.
-fn checked(
-    messages: Vec<operation::OutgoingMessage>,
-) -> Result<Vec<operation::OutgoingMessage>, Violation> {
-    for (at, message) in messages.iter().enumerate() {
-        let length = message.data.len();
-        if length > MAX_DATAGRAM {
-            let field = format!("messages[{at}].payload");
-            let description = format!("{length} bytes are over {MAX_DATAGRAM}");
-            return Err(Violation::new(field, description));
-        }
-    }
-    Ok(messages)
+/// A datagram to send. What is wrong with it is its own failure and not the stream's.
+fn datagram(wire: v1::OutgoingMessage) -> Datagram {
+    let length = wire.payload.as_ref().map_or(0, Payload::length);
+    let message = if length > MAX_DATAGRAM {
+        let description = format!("{length} bytes are over {MAX_DATAGRAM}");
+        Err(Violation::new("payload", description))
+    } else {
+        message(wire)
+    };
+    Datagram { length, message }
 }
 
 /// Says what the flow has to say.

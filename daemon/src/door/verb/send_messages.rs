@@ -17,7 +17,13 @@ impl Verb for SendMessagesRequest {
     type Response = SendMessagesResponse;
 
     fn operation(&mut self) -> Result<SendMessages, Violation> {
-        let messages = outgoing(std::mem::take(&mut self.messages))?;
+        let messages = std::mem::take(&mut self.messages);
+        counted(&messages)?;
+        let messages: Vec<OutgoingMessage> = messages
+            .into_iter()
+            .enumerate()
+            .map(|(at, wire)| message(wire).map_err(|v| v.within(&format!("messages[{at}]"))))
+            .collect::<Result<_, _>>()?;
         let total: usize = messages.iter().map(|message| message.data.len()).sum();
         if total > MAX_PAYLOAD {
             let description = format!("{total} bytes together are over {MAX_PAYLOAD}");
@@ -38,23 +44,18 @@ impl Verb for SendMessagesRequest {
     }
 }
 
-/// The field `messages` of a send.
-pub(in crate::door) fn outgoing(
-    messages: Vec<v1::OutgoingMessage>,
-) -> Result<Vec<OutgoingMessage>, Violation> {
+/// Refuses the field `messages` of a send that has none, or too many.
+pub(in crate::door) fn counted(messages: &[v1::OutgoingMessage]) -> Result<(), Violation> {
     if !(1..=MAX_MESSAGES).contains(&messages.len()) {
         let count = messages.len();
         let description = format!("{count} are not within 1-{MAX_MESSAGES}");
         return Err(Violation::new("messages", description));
     }
-    messages
-        .into_iter()
-        .enumerate()
-        .map(|(at, wire)| message(wire).map_err(|v| v.within(&format!("messages[{at}]"))))
-        .collect()
+    Ok(())
 }
 
-fn message(wire: v1::OutgoingMessage) -> Result<OutgoingMessage, Violation> {
+/// One message to send.
+pub(in crate::door) fn message(wire: v1::OutgoingMessage) -> Result<OutgoingMessage, Violation> {
     Ok(OutgoingMessage {
         data: wire.payload.map(Into::into).unwrap_or_default(),
         address: optional_address(wire.address)?,

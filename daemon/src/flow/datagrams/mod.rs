@@ -2,13 +2,11 @@
 //!
 //! Tasks: one for a flow whose socket did not take all at once, as for bytes; see [`super::sending`].
 
+mod receiving;
 mod sending;
 
 use std::{
-    collections::VecDeque,
     future::poll_fn,
-    io,
-    os::fd::AsFd as _,
     sync::{
         Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicU32, Ordering},
@@ -16,40 +14,29 @@ use std::{
     task::{Context, Poll},
 };
 
-use farsock_proto::{
-    Violation,
-    message::{ControlMessage, MessageFlags},
-    option::OptionValue,
-    socket::SocketType,
-    v1,
-};
+use farsock_proto::Violation;
 
-use self::sending::{Sending, queued};
+pub(crate) use self::{receiving::Shape, sending::Datagram};
+use self::{
+    receiving::count_drops,
+    sending::{Queued, Sending, queued},
+};
 use super::{
     Credit, Opened, Opening, RETENTION, any,
-    items::{BATCH, ItemFlow, NextItems, Receiving, Taken, lock},
+    items::{ItemFlow, NextItems, Receiving, lock},
     ledger::Item,
     seat::{Line, Seat},
 };
 use crate::{
-    error::{Call, Error},
-    operation::{self, Context as Caller, OutgoingMessage, ReceivedMessage},
-    socket::{ReceiveRequest, Socket, Waiting},
-    sys::{
-        self,
-        message::{Framing, Received},
-        socket::Events,
-    },
+    error::Error,
+    operation::{Context as Caller, ReceivedMessage},
+    socket::{Socket, Waiting},
+    sys::{message::Framing, socket::Events},
     table::Handle,
 };
 
 /// What a datagram costs beside its payload, and what an error costs.
 const OVERHEAD: u64 = 64;
-/// How many bytes one receive has room for.
-const RECEIVE: usize = 2 << 20;
-/// Room for the count of dropped datagrams: one control message of an int.
-const DROPS: usize = 24;
-
 /// A socket's stream of datagrams. Locks are taken in the order of the fields.
 #[derive(Debug)]
 pub(crate) struct DatagramFlow {
@@ -64,20 +51,13 @@ pub(crate) struct DatagramFlow {
     drops: AtomicU32,
 }
 
-/// What of each datagram is received.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shape {
-    /// 1-65,536 bytes.
-    pub(crate) length: usize,
-    /// At most 16,384 bytes.
-    pub(crate) control_length: usize,
-}
-
 impl DatagramFlow {
-    /// The flow of `socket`, opened.
+    /// The flow of `socket`, opened by a client that has heard of failures up to the offset `failures_heard`.
     pub(crate) fn open(
+        caller: &Caller,
         socket: &Arc<Socket>,
         opening: Opening,
+        failures_heard: u64,
     ) -> Result<(Arc<Self>, Arc<Line>, Opened), Error> {
         if socket.framing() != Framing::Message {
             let violation = Violation::new("handle", "carries a stream of bytes: open Stream");
@@ -102,9 +82,11 @@ impl DatagramFlow {
             },
         );
         let flow = flow.ok_or(Error::StreamInUse(socket.handle()))?;
-        let (line, opened) = flow
-            .seat
-            .take(socket, opening.stream_id, |line| flow.resume(line, opening))?;
+        let (line, opened) = flow.seat.take(socket, opening.stream_id, |line| {
+            flow.resume(line, opening, failures_heard)
+        })?;
+        // What waited for failures to be heard goes on.
+        flow.go_on(caller, &mut flow.sending());
         Ok((flow, line, opened))
     }
 
@@ -113,7 +95,12 @@ impl DatagramFlow {
         self.seat.is_free()
     }
 
-    fn resume(&self, line: &Arc<Line>, opening: Opening) -> Result<Opened, Error> {
+    fn resume(
+        &self,
+        line: &Arc<Line>,
+        opening: Opening,
+        failures_heard: u64,
+    ) -> Result<Opened, Error> {
         let receive_offset = self
             .receiving()
             .open(line, opening)
@@ -122,6 +109,7 @@ impl DatagramFlow {
         sending.line = Some(Arc::clone(line));
         // As for bytes.
         sending.say = sending.intake.taken() > 0;
+        sending.failures.heard(failures_heard);
         sending.failures.again();
         if sending.say || !sending.failures.is_empty() {
             line.tell();
@@ -134,26 +122,20 @@ impl DatagramFlow {
         })
     }
 
-    /// The client has sent `messages`: the socket takes what it can, and the rest is queued.
+    /// The client has sent `datagrams`: the socket takes what it can, and the rest is queued. One that is invalid takes its place in the
+    /// direction like any other, and fails there alone.
     pub(crate) fn arrive(
         self: &Arc<Self>,
         caller: &Caller,
         line: &Arc<Line>,
-        messages: Vec<OutgoingMessage>,
+        datagrams: Vec<Datagram>,
     ) -> Result<(), Error> {
-        let messages = messages
-            .into_iter()
-            .enumerate()
-            .map(|(at, message)| {
-                queued(message)
-                    .map_err(|violation| violation.within(&format!("send.messages[{at}]")))
-            })
-            .collect::<Result<VecDeque<_>, Violation>>()?;
+        let queue: Vec<Queued> = datagrams.into_iter().map(queued).collect();
         let mut sending = self.sending();
         if !sending.is_held(line) {
             return Err(Error::StreamTaken(self.handle));
         }
-        let cost = messages.iter().map(Item::cost).sum();
+        let cost = queue.iter().map(Item::cost).sum();
         sending
             .intake
             .arrive(cost)
@@ -162,8 +144,8 @@ impl DatagramFlow {
                 end: exceeded.end,
                 limit: exceeded.limit,
             })?;
-        for message in messages {
-            sending.intake.queue_as_is(message);
+        for datagram in queue {
+            sending.intake.queue_as_is(datagram);
         }
         self.go_on(caller, &mut sending);
         Ok(())
@@ -239,82 +221,6 @@ impl DatagramFlow {
 
     fn is_empty(&self) -> bool {
         self.receiving().is_empty() && self.sending().intake.queued().is_empty()
-    }
-
-    /// Receives what is there and there is room for.
-    fn receive(
-        &self,
-        caller: &Caller,
-        shape: Shape,
-        socket: &Arc<Socket>,
-        room: u64,
-        ready: Events,
-    ) -> Taken<ReceivedMessage> {
-        let each = shape.length as u64 + OVERHEAD;
-        let fitting = usize::try_from(room / each).unwrap_or(BATCH);
-        let count = fitting.min(RECEIVE / shape.length).min(BATCH);
-        if count == 0 {
-            return Taken::NoRoom;
-        }
-        let request = ReceiveRequest {
-            length: shape.length,
-            flags: MessageFlags::NONE,
-            address: true,
-        };
-        let received = socket.take_deferred().and_then(|()| {
-            sys::message::receive_messages(
-                socket.as_fd(),
-                count,
-                shape.length,
-                shape.control_length + if self.counts_drops { 0 } else { DROPS },
-                request.flags,
-                Framing::Message,
-            )
-        });
-        let mut received = match received {
-            Ok(received) => received,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return match ready.contains(Events::RDHUP) {
-                    // Its reading side was shut down.
-                    true => Taken::Last(Vec::new()),
-                    false => Taken::Nothing,
-                };
-            }
-            Err(error) => {
-                return Taken::Failed(Call::on("recvmmsg", self.handle).failed(error));
-            }
-        };
-        let over = cut_at_end(socket, &mut received);
-        socket.count_received(&received);
-        let items = received
-            .into_iter()
-            .map(|mut message| {
-                self.take_drops(shape, &mut message);
-                let cost = message.data.len() as u64 + OVERHEAD;
-                let message = operation::ReceivedMessage::new(caller, socket, request, message);
-                (cost, message)
-            })
-            .collect();
-        match over {
-            true => Taken::Last(items),
-            false => Taken::Items(items),
-        }
-    }
-
-    /// Takes the count of dropped datagrams out of a message, unless the socket's user has asked for it too.
-    fn take_drops(&self, shape: Shape, message: &mut Received) {
-        message.control.retain(|control| match control {
-            ControlMessage::ReceiveQueueOverflow(count) => {
-                self.drops.store(*count, Ordering::Relaxed);
-                self.counts_drops
-            }
-            _ => true,
-        });
-        if shape.control_length == 0 && !message.control.is_empty() {
-            // There was room for the count alone.
-            message.control.clear();
-            message.flags |= MessageFlags::CTRUNC;
-        }
     }
 
     /// Sends what is queued, and sees to it that the rest follows.
@@ -409,34 +315,4 @@ impl DatagramFlow {
     pub(crate) fn last_words(&self, line: &Arc<Line>) -> Option<Credit> {
         self.last_credit(line)
     }
-}
-
-/// Switches SO_RXQ_OVFL on; whether it was on before. A socket without it has nothing to count.
-fn count_drops(socket: &Socket) -> bool {
-    let Some(row) = sys::option::find(v1::SocketOption::SoRxqOvfl) else {
-        return false;
-    };
-    let on = OptionValue::Flag(true);
-    if matches!(sys::option::get(socket.as_fd(), row, None), Ok(value) if value == on) {
-        return true;
-    }
-    // Where it fails, no count comes.
-    let _ = sys::option::set(socket.as_fd(), row, &on);
-    false
-}
-
-/// At the end of a connection the kernel returns empty messages for ever: keeps one, and says whether this is the end.
-fn cut_at_end(socket: &Socket, received: &mut Vec<Received>) -> bool {
-    let seqpacket = socket.kind().socket_type() == SocketType::Seqpacket;
-    if !seqpacket || received.last().is_none_or(|last| last.full_length > 0) {
-        return false;
-    }
-    let asked = [(socket.as_fd(), Events::RDHUP)];
-    let hung_up = Events::RDHUP | Events::HUP;
-    if !sys::socket::poll(&asked).is_ok_and(|ready| ready[0].intersects(hung_up)) {
-        return false;
-    }
-    let full = received.iter().rposition(|message| message.full_length > 0);
-    received.truncate(full.map_or(0, |at| at + 1) + 1);
-    true
 }

@@ -34,6 +34,15 @@ pub(super) struct Sending {
     pub(super) pumping: bool,
 }
 
+/// A datagram of the client's, as it arrives.
+#[derive(Debug)]
+pub(crate) struct Datagram {
+    /// How long its payload is, whatever else is wrong with it.
+    pub(crate) length: usize,
+    /// What is to be sent, or why it cannot be: the violation's field is relative to the message.
+    pub(crate) message: Result<OutgoingMessage, Violation>,
+}
+
 /// A datagram that the socket has not taken.
 #[derive(Clone)]
 pub(super) struct Queued {
@@ -46,6 +55,8 @@ enum Message {
     Ready(Outgoing<'static>),
     /// With sockets that travel with it: they are looked up when it is sent, so that nothing here keeps them open.
     WithRights(OutgoingMessage),
+    /// Nothing to send: it fails when its turn comes, so that failures are told in the order of their datagrams.
+    Invalid(Violation),
 }
 
 impl std::fmt::Debug for Queued {
@@ -90,6 +101,7 @@ impl Sending {
             && let Some(first) = self.intake.queued().front()
         {
             let sent = match &*first.message {
+                Message::Invalid(violation) => Err(violation.clone().into()),
                 Message::WithRights(message) => send_with_rights(caller, socket, message),
                 Message::Ready(_) => send_ready(socket, self.intake.queued()),
             };
@@ -146,14 +158,10 @@ fn send_ready(socket: &Socket, queue: &VecDeque<Queued>) -> Result<Vec<usize>, E
         .take(BATCH)
         .map_while(|queued| match &*queued.message {
             Message::Ready(message) => Some(message.clone()),
-            Message::WithRights(_) => None,
+            Message::WithRights(_) | Message::Invalid(_) => None,
         })
         .collect();
-    let flags = MessageFlags::NONE;
-    socket
-        .take_deferred()
-        .and_then(|()| sys::message::send_messages(socket.as_fd(), &batch, flags))
-        .map_err(|error| Call::on("sendmmsg", socket.handle()).failed(error))
+    send(socket, &batch)
 }
 
 /// Sends one with the sockets that travel with it.
@@ -164,28 +172,47 @@ fn send_with_rights(
 ) -> Result<Vec<usize>, Error> {
     let sockets = operation::travellers(caller, &message.control)?;
     let message = operation::prepare(message.clone(), &sockets)?;
-    let flags = MessageFlags::NONE;
-    socket
-        .take_deferred()
-        .and_then(|()| sys::message::send_messages(socket.as_fd(), &[message], flags))
-        .map_err(|error| Call::on("sendmmsg", socket.handle()).failed(error))
+    send(socket, &[message])
 }
 
-/// A datagram of the client's, checked.
-pub(super) fn queued(message: OutgoingMessage) -> Result<Queued, Violation> {
-    let cost = message.data.len() as u64 + OVERHEAD;
-    let rights = |control: &ControlMessage| matches!(control, ControlMessage::Rights(_));
-    let message = if message.control.iter().any(rights) {
-        Message::WithRights(message)
-    } else {
-        match operation::prepare(message, &[]) {
-            Ok(ready) => Message::Ready(ready),
-            Err(Error::Invalid(violation)) => return Err(violation),
-            Err(other) => return Err(Violation::new("control", other.to_string())),
-        }
-    };
-    Ok(Queued {
-        cost,
-        message: Arc::new(message),
+/// Sends what goes at once. An error is the first one's, and says where it was to go.
+fn send(socket: &Socket, messages: &[Outgoing<'_>]) -> Result<Vec<usize>, Error> {
+    let sent = socket
+        .take_deferred()
+        .and_then(|()| sys::message::send_messages(socket.as_fd(), messages, MessageFlags::NONE));
+    sent.map_err(|error| {
+        let call = Call::on("sendmmsg", socket.handle());
+        let call = match messages.first() {
+            // That the socket is full is no failure, and need not be told well.
+            Some(first) if error.kind() != io::ErrorKind::WouldBlock => {
+                let length = first.data().len();
+                match first.address() {
+                    Some(address) => call.with(format_args!("{length} bytes to {address}")),
+                    None => call.with(format_args!("{length} bytes")),
+                }
+            }
+            _ => call,
+        };
+        call.failed(error)
     })
+}
+
+/// A datagram of the client's, as it waits for the socket.
+pub(super) fn queued(datagram: Datagram) -> Queued {
+    let message = datagram
+        .message
+        .and_then(ready)
+        .unwrap_or_else(Message::Invalid);
+    Queued {
+        cost: datagram.length as u64 + OVERHEAD,
+        message: Arc::new(message),
+    }
+}
+
+fn ready(message: OutgoingMessage) -> Result<Message, Violation> {
+    let rights = |control: &ControlMessage| matches!(control, ControlMessage::Rights(_));
+    if message.control.iter().any(rights) {
+        return Ok(Message::WithRights(message));
+    }
+    operation::prepare(message, &[]).map(Message::Ready)
 }

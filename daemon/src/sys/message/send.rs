@@ -17,7 +17,7 @@ use farsock_proto::{
 
 use super::{SentRights, kernel_flags};
 use crate::sys::{
-    address::{SockAddr, encode},
+    address::{SockAddr, decode, encode},
     control,
     errno::{check, check_length},
 };
@@ -80,6 +80,11 @@ impl<'fd> Outgoing<'fd> {
     /// What is to be sent.
     pub(crate) fn data(&self) -> &Bytes {
         &self.data
+    }
+
+    /// Where it is to go; none: to the socket's peer.
+    pub(crate) fn address(&self) -> Option<Address> {
+        decode(self.address.as_ref()?.as_bytes())
     }
 
     /// Takes away the first `sent` bytes, which a stream socket has taken, and the control messages that went with them, so that
