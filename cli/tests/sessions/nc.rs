@@ -1,7 +1,7 @@
 //! nc: stdin and stdout over sockets of the daemon's.
 
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{ErrorKind, Read, Result, Write},
     net::{TcpListener, TcpStream},
     os::unix::net::UnixStream,
     process::Stdio,
@@ -18,6 +18,22 @@ fn listening(shell: &Shell, line: &str) -> (Waiting, String) {
     let note = nc.note();
     let at = note.strip_prefix("listening on ").expect(&note).to_owned();
     (nc, at)
+}
+
+/// Each says something, and the other hears it.
+fn talk(client: &mut Waiting, listener: &mut Waiting) {
+    client.give("hello\n");
+    assert_eq!(listener.answer(), "hello");
+    listener.give("hello yourself\n");
+    assert_eq!(client.answer(), "hello yourself");
+}
+
+/// Ends the stdin of both, and so both, in good order.
+fn hang_up(mut client: Waiting, mut listener: Waiting) {
+    drop(client.take_stdin());
+    drop(listener.take_stdin());
+    client.ok();
+    listener.ok();
 }
 
 /// An address as nc takes it.
@@ -126,33 +142,26 @@ fn verbose_tells_what_was_connected_by_its_name_and_address() {
     );
     let note = listener.note();
     assert!(note.starts_with("connection from 127.0.0.1:"), "{note}");
-    drop(client.take_stdin());
-    drop(listener.take_stdin());
-    client.ok();
-    listener.ok();
+    hang_up(client, listener);
 }
 
 #[test]
 fn without_k_who_comes_after_the_first_is_refused_and_the_first_goes_on() {
     let shell = Shell::start();
-    let (mut listener, at) = listening(&shell, "127.0.0.1 0");
-    let mut first = TcpStream::connect(&at).unwrap();
-    listener.note();
-    let refused = TcpStream::connect(&at).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
-    first.write_all(b"hello\n").unwrap();
-    assert_eq!(listener.answer(), "hello");
-    drop(listener.take_stdin());
-    drop(first);
-    listener.ok();
+    let (listener, at) = listening(&shell, "127.0.0.1 0");
+    the_first_alone_is_taken(listener, || TcpStream::connect(&at));
 
     let path = shell.directory().join("nc.sock");
-    let (mut listener, at) = listening(&shell, &format!("-U {}", path.display()));
-    let mut first = UnixStream::connect(&at).unwrap();
+    let (listener, at) = listening(&shell, &format!("-U {}", path.display()));
+    the_first_alone_is_taken(listener, || UnixStream::connect(&at));
+}
+
+fn the_first_alone_is_taken<S: Write>(mut listener: Waiting, connect: impl Fn() -> Result<S>) {
+    let mut first = connect().expect("it listens");
     listener.note();
-    let refused = UnixStream::connect(&at).unwrap_err();
+    let refused = connect().err().expect("nobody listens");
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
-    first.write_all(b"hello\n").unwrap();
+    first.write_all(b"hello\n").expect("it is connected");
     assert_eq!(listener.answer(), "hello");
     drop(listener.take_stdin());
     drop(first);
@@ -163,15 +172,19 @@ fn without_k_who_comes_after_the_first_is_refused_and_the_first_goes_on() {
 fn with_k_one_connection_follows_the_other_until_ctrl_c() {
     let shell = Shell::start();
     let (mut listener, at) = listening(&shell, "-k 127.0.0.1 0");
-    for word in ["one", "two"] {
-        let line = format!("nc {}", host_and_port(&at));
-        let client = shell.run_with_stdin(&line, format!("{word}\n").as_bytes());
-        assert_eq!(client.status.code(), Some(0), "{}", text(&client.stderr));
-        assert_eq!(listener.answer(), word);
-    }
+    two_come(&shell, &format!("nc {}", host_and_port(&at)), &mut listener);
     listener.interrupt();
     listener.fails(130);
     assert_eq!(shell.ok("ls -o raw"), "", "nothing is left open");
+}
+
+/// Two clients, one after the other, say a word each.
+fn two_come(shell: &Shell, line: &str, listener: &mut Waiting) {
+    for word in ["one", "two"] {
+        let client = shell.run_with_stdin(line, format!("{word}\n").as_bytes());
+        assert_eq!(client.status.code(), Some(0), "{}", text(&client.stderr));
+        assert_eq!(listener.answer(), word);
+    }
 }
 
 #[test]
@@ -181,14 +194,8 @@ fn unix_sockets_go_by_their_path() {
     let (mut listener, at) = listening(&shell, &format!("-U {}", path.display()));
     assert_eq!(at, path.display().to_string());
     let mut client = shell.start_piped(&format!("nc -U {at}"));
-    client.give("hello\n");
-    assert_eq!(listener.answer(), "hello");
-    listener.give("hello yourself\n");
-    assert_eq!(client.answer(), "hello yourself");
-    drop(client.take_stdin());
-    drop(listener.take_stdin());
-    client.ok();
-    listener.ok();
+    talk(&mut client, &mut listener);
+    hang_up(client, listener);
 }
 
 #[test]
@@ -213,12 +220,7 @@ fn unix_datagrams_arrive_as_they_were_sent() {
     let shell = Shell::start();
     let path = shell.directory().join("nc.sock");
     let (mut listener, at) = listening(&shell, &format!("-u -k -U {}", path.display()));
-    for word in ["one", "two"] {
-        let line = format!("nc -u -q 0 -U {at}");
-        let client = shell.run_with_stdin(&line, format!("{word}\n").as_bytes());
-        assert_eq!(client.status.code(), Some(0), "{}", text(&client.stderr));
-        assert_eq!(listener.answer(), word);
-    }
+    two_come(&shell, &format!("nc -u -q 0 -U {at}"), &mut listener);
     listener.signal("TERM");
     listener.fails(130);
 }
@@ -257,9 +259,8 @@ fn the_source_is_the_one_that_was_asked_for() {
 #[test]
 fn progress_ends_with_all_that_was_moved() {
     let shell = Shell::start();
-    let (listener, at) = listening(&shell, "127.0.0.1 0");
+    let (mut listener, at) = listening(&shell, "127.0.0.1 0");
     let line = format!("nc --progress {}", host_and_port(&at));
-    let mut listener = listener;
     drop(listener.take_stdin());
     let client = shell.run_with_stdin(&line, &[b'x'; 2048]);
     let said = text(&client.stderr);

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use crate::{
     bytes::{MIB, pair},
     pattern::Pattern,
-    pipe::Pipes,
+    pipes::Pipes,
     world::World,
 };
 
@@ -68,7 +68,7 @@ async fn ten_gibibytes_arrive_each_way_while_the_connections_are_cut_all_the_tim
 
 pub(crate) async fn cut_again_and_again(pipes: Pipes) {
     loop {
-        tokio::time::sleep(Duration::from_millis(pipes.draw(500))).await;
+        tokio::time::sleep(Duration::from_millis(pipes.draw(1..=500))).await;
         pipes.cut();
     }
 }

@@ -14,6 +14,7 @@ mod fake;
 mod incoming;
 mod others;
 mod pattern;
-mod pipe;
+#[path = "../support/pipes.rs"]
+mod pipes;
 mod told;
 mod world;

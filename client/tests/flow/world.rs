@@ -3,7 +3,7 @@
 use farsock_client::Client;
 use farsock_daemon::Embedded;
 
-use crate::pipe::Pipes;
+use crate::pipes::{Budgets, Pipes};
 
 pub(crate) struct World {
     pub(crate) client: Client,
@@ -20,10 +20,15 @@ impl World {
         }
     }
 
-    /// With connections that break.
-    pub(crate) async fn brittle(seed: u64, budget: Option<i64>) -> (Self, Pipes) {
+    /// With connections that break after at most so many bytes, or on demand alone.
+    pub(crate) async fn brittle(seed: u64, most: Option<u64>) -> (Self, Pipes) {
         let daemon = farsock_daemon::embedded();
-        let pipes = Pipes::to(daemon.connector(), seed, budget);
+        let mut pipes = Pipes::to(daemon.connector());
+        if let Some(most) = most {
+            // The first connection is the calls'.
+            let (first, others) = (None, 1..=most);
+            pipes = pipes.brittle(seed, Budgets { first, others });
+        }
         let client = Client::connect_with(pipes.connector()).await.unwrap();
         let world = Self {
             client,

@@ -3,18 +3,27 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use farsock_client::{Client, Error, Reason, RecvOptions, UnixDatagram};
+use farsock_daemon::Embedded;
 use tokio::task::JoinSet;
 
-use crate::pipe::Pipes;
+use crate::pipes::{Budgets, Pipes};
 
 const SENDERS: u32 = 4;
 const EACH: u32 = 500;
+
+fn brittle(daemon: &Embedded, seed: u64) -> Pipes {
+    let budgets = Budgets {
+        first: Some(20_000),
+        others: 200..=20_000,
+    };
+    Pipes::to(daemon.connector()).brittle(seed, budgets)
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_datagrams_arrive_once_each_over_connections_that_break() -> Result<(), Error>
 {
     let daemon = farsock_daemon::embedded();
-    let pipes = Pipes::brittle(&daemon, 1);
+    let pipes = brittle(&daemon, 1);
     let client = Client::connect_with(pipes.connector()).await?;
     let (near, far) = UnixDatagram::pair(&client).await?;
     let (near, far) = (Arc::new(near), Arc::new(far));
@@ -70,7 +79,7 @@ async fn two_thousand_datagrams_arrive_once_each_over_connections_that_break() -
 async fn a_hundred_connections_are_accepted_once_each_over_connections_that_break()
 -> Result<(), Error> {
     let daemon = farsock_daemon::embedded();
-    let pipes = Pipes::brittle(&daemon, 2);
+    let pipes = brittle(&daemon, 2);
     let client = Client::connect_with(pipes.connector()).await?;
     let listener = client.tcp_listener("127.0.0.1:0").await?;
     let address = listener.local_addr();
@@ -101,7 +110,7 @@ async fn a_hundred_connections_are_accepted_once_each_over_connections_that_brea
 #[tokio::test]
 async fn a_call_that_waits_goes_on_when_the_connection_is_back() -> Result<(), Error> {
     let daemon = farsock_daemon::embedded();
-    let pipes = Pipes::to(&daemon);
+    let pipes = Pipes::to(daemon.connector());
     let client = Client::connect_with(pipes.connector()).await?;
     let listener = client.tcp_listener("127.0.0.1:0").await?;
     let address = listener.local_addr();

@@ -1,26 +1,44 @@
 //! How sessions end, and what is left of them.
 
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
 
 use farsock_client::{Client, Error, Operation, Reason, SessionOptions};
 
-use crate::pipe::Pipes;
+use crate::pipes::Pipes;
 
 #[tokio::test]
 async fn a_client_that_cannot_come_back_within_the_lease_ends_its_calls() -> Result<(), Error> {
     let daemon = farsock_daemon::embedded();
-    let pipes = Pipes::to(&daemon);
+    let (connect, is_closed) = (daemon.connector(), Arc::new(AtomicBool::new(false)));
+    let pipes = Pipes::to({
+        let is_closed = Arc::clone(&is_closed);
+        move || {
+            let connecting = (!is_closed.load(SeqCst)).then(&connect);
+            async {
+                let refused = io::ErrorKind::ConnectionRefused;
+                connecting.ok_or(refused)?.await
+            }
+        }
+    });
     let options = SessionOptions::new().lease(Duration::from_secs(1));
     let builder = Client::builder().session(options);
     let client = builder.connect_with(pipes.connector()).await?;
     let listener = client.tcp_listener("127.0.0.1:0").await?;
     let mut accept = Operation::new(listener.accept()).notify_waiting();
     assert!(accept.waiting().await);
-    pipes.close();
+    is_closed.store(true, SeqCst);
+    pipes.cut();
     let error = accept.await.expect_err("the lease is over");
     assert_eq!(error.reason(), Some(Reason::SessionExpired));
 
-    pipes.open();
+    is_closed.store(false, SeqCst);
     let error = client.tcp_socket().await.expect_err("for good");
     assert_eq!(error.reason(), Some(Reason::SessionExpired));
     // Another session's client sees that the sockets are gone, at the latest a second later.
@@ -97,17 +115,17 @@ async fn dropping_a_session_closes_it_and_leaves_others_alone() -> Result<(), Er
 async fn a_daemon_that_was_restarted_does_not_know_the_session() -> Result<(), Error> {
     let (first, second) = (farsock_daemon::embedded(), farsock_daemon::embedded());
     let (to_first, to_second) = (first.connector(), second.connector());
-    let restarted = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let restarted = Arc::new(AtomicBool::new(false));
     let connector = {
-        let restarted = std::sync::Arc::clone(&restarted);
-        move || match restarted.load(std::sync::atomic::Ordering::SeqCst) {
+        let restarted = Arc::clone(&restarted);
+        move || match restarted.load(SeqCst) {
             false => to_first(),
             true => to_second(),
         }
     };
     let client = Client::connect_with(connector).await?;
     let listener = client.tcp_listener("127.0.0.1:0").await?;
-    restarted.store(true, std::sync::atomic::Ordering::SeqCst);
+    restarted.store(true, SeqCst);
     first.shutdown().await;
     let error = listener.accept().await.expect_err("it is another daemon");
     assert_eq!(error.reason(), Some(Reason::SessionExpired), "{error}");

@@ -6,7 +6,8 @@ mod cut;
 mod expiry;
 mod fake;
 mod net;
-mod pipe;
+#[path = "../support/pipes.rs"]
+mod pipes;
 mod reattach;
 mod setup;
 mod waiting;

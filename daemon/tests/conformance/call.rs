@@ -213,6 +213,8 @@ pub(crate) enum Call<S = Slot, A = Addr> {
     },
     /// What `GetSocket` tells: state, queues, mark. The oracle asks ioctl(2) and TCP_INFO.
     Info(S),
+    /// A relay, until both directions have ended. The oracle is a program of recv(2), send(2) and shutdown(2).
+    Splice(S, S),
 }
 
 impl<S: Copy, A> Call<S, A> {
@@ -352,6 +354,7 @@ impl<S: Copy, A> Call<S, A> {
                 timeout,
             },
             Self::Info(s) => Call::Info(socket(s)),
+            Self::Splice(first, second) => Call::Splice(socket(first), socket(second)),
         }
     }
 

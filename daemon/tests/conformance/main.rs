@@ -37,7 +37,7 @@ macro_rules! themes {
 
 themes! {
     accept addresses bind close connect control create datagram error_queue limits many multicast other poll rights shutdown
-    stream truncation urgent
+    splice stream truncation urgent
 }
 
 #[test]

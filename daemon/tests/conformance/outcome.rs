@@ -21,6 +21,8 @@ pub(crate) enum Value<S> {
     /// Index and events of each entry that is ready.
     Ready(Vec<(usize, Vec<&'static str>)>),
     Info(Info),
+    /// Each direction of a relay.
+    Spliced(Vec<Moved>),
 }
 
 /// A call's error.
@@ -30,6 +32,15 @@ pub(crate) enum Failure {
     Errno(String),
     /// Anything else: never what the kernel answers, so never equal to it.
     Other(String),
+}
+
+/// One direction of a relay.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Moved {
+    pub(crate) bytes: usize,
+    pub(crate) undelivered: usize,
+    /// The call that ended it, and the errno's name.
+    pub(crate) error: Option<(&'static str, String)>,
 }
 
 /// A received message.
@@ -116,6 +127,7 @@ impl<S> Value<S> {
             Self::Option(bytes) => Value::Option(bytes),
             Self::Ready(ready) => Value::Ready(ready),
             Self::Info(info) => Value::Info(info),
+            Self::Spliced(directions) => Value::Spliced(directions),
         }
     }
 }
@@ -299,8 +311,25 @@ pub(crate) fn text<S: fmt::Debug>(outcome: &Outcome<S>) -> String {
             format!("ready [{}]", ready.join(" "))
         }
         Ok(Value::Info(info)) => format!("{info:?}"),
+        Ok(Value::Spliced(directions)) => {
+            let directions: Vec<String> = directions.iter().map(Moved::to_string).collect();
+            directions.join(", back ")
+        }
         Err(Failure::Errno(name)) => name.clone(),
         Err(Failure::Other(text)) => format!("not the kernel: {text}"),
+    }
+}
+
+impl fmt::Display for Moved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.bytes)?;
+        if self.undelivered > 0 {
+            write!(f, " of {}", self.bytes + self.undelivered)?;
+        }
+        match &self.error {
+            Some((call, errno)) => write!(f, " until {call} {errno}"),
+            None => write!(f, " to the end"),
+        }
     }
 }
 

@@ -310,6 +310,11 @@ impl Script {
         })
     }
 
+    /// Relays between two sockets until both directions have ended.
+    pub(crate) fn splice(&mut self, first: Slot, second: Slot) -> &mut Step {
+        self.call(Call::Splice(first, second))
+    }
+
     /// Reads SO_ERROR, which clears it.
     pub(crate) fn error_of(&mut self, socket: Slot) -> &mut Step {
         self.get(socket, libc::SOL_SOCKET, libc::SO_ERROR)

@@ -16,6 +16,7 @@ pub(crate) mod other;
 pub(crate) mod poll;
 pub(crate) mod rights;
 pub(crate) mod shutdown;
+pub(crate) mod splice;
 pub(crate) mod stream;
 pub(crate) mod truncation;
 pub(crate) mod urgent;

@@ -4,7 +4,7 @@ use std::{os::fd::RawFd, ptr, time::Duration};
 
 use farsock_client::Address;
 
-use super::{address, receive};
+use super::{address, receive, relay};
 use crate::{
     call::{Call, Kind},
     outcome::{Failure, Info, Outcome, Value, errno_name},
@@ -97,6 +97,7 @@ pub(super) fn perform(call: Call<RawFd, Address>) -> Outcome<RawFd> {
         } => get_option(socket, level, number, room).map(Value::Option),
         Call::Poll { entries, timeout } => poll(&entries, timeout),
         Call::Info(fd) => info(fd).map(Value::Info),
+        Call::Splice(first, second) => relay::relay(first, second),
     }
 }
 

@@ -3,6 +3,7 @@
 mod info;
 mod message;
 mod perform;
+mod relay;
 
 use std::{collections::HashMap, time::Instant};
 

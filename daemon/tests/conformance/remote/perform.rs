@@ -8,6 +8,7 @@ use farsock_client::{
 use super::{
     info::known,
     message::{message, message_flags, outgoing, received_message, recv_options, send_options},
+    relay,
 };
 use crate::{
     call::{Call, Kind},
@@ -186,6 +187,9 @@ async fn ask(client: &Client, call: Call<u64, Address>) -> Result<Value<u64>, Er
             let socket = on(&handle);
             let info = socket.info().await?;
             Value::Info(known(&info))
+        }
+        Call::Splice(first, second) => {
+            relay::moved(on(&first).splice(&second).await?, first, second)
         }
     })
 }

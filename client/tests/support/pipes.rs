@@ -1,54 +1,67 @@
-//! Connections to an embedded daemon that break after so many bytes, or on demand.
+//! Connections to a daemon that break after so many bytes, or on demand.
 
 use std::{
     future::Future,
     io,
+    ops::RangeInclusive,
     pin::Pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
 };
 
-use farsock_daemon::Embedded;
 use tokio::{
     io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
     sync::watch,
 };
 
+type Connecting = Pin<Box<dyn Future<Output = io::Result<DuplexStream>> + Send>>;
+
 /// A connector, and the ways to break what it connects.
 #[derive(Clone)]
 pub(crate) struct Pipes {
     connect: Arc<dyn Fn() -> Connecting + Send + Sync>,
-    /// The bytes that each connection carries at most, drawn by a linear congruential generator.
-    budgets: Option<Arc<Mutex<u64>>>,
+    /// A linear congruential generator.
+    seed: Arc<Mutex<u64>>,
+    /// None: connections break on demand alone.
+    budgets: Option<Budgets>,
     connections: Arc<AtomicUsize>,
-    /// Whether connecting fails.
-    closed: Arc<AtomicBool>,
     /// Each change breaks all connections.
     cut: watch::Sender<()>,
 }
 
-type Connecting = Pin<Box<dyn Future<Output = io::Result<DuplexStream>> + Send>>;
+/// The bytes that connections carry before they break.
+#[derive(Clone)]
+pub(crate) struct Budgets {
+    /// The first, which must carry the opening of the session; none: as many as there are.
+    pub(crate) first: Option<u64>,
+    /// Each of the others.
+    pub(crate) others: RangeInclusive<u64>,
+}
 
 impl Pipes {
     /// Connections that break on demand alone.
-    pub(crate) fn to(daemon: &Embedded) -> Self {
+    pub(crate) fn to<F>(connect: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = io::Result<DuplexStream>> + Send + 'static,
+    {
         Self {
-            connect: Arc::new(daemon.connector()),
+            connect: Arc::new(move || Box::pin(connect())),
+            seed: Arc::default(),
             budgets: None,
             connections: Arc::default(),
-            closed: Arc::default(),
             cut: watch::Sender::new(()),
         }
     }
 
-    /// Connections that break after a number of bytes.
-    pub(crate) fn brittle(daemon: &Embedded, seed: u64) -> Self {
+    /// That break after a number of bytes, too.
+    pub(crate) fn brittle(self, seed: u64, budgets: Budgets) -> Self {
         Self {
-            budgets: Some(Arc::new(Mutex::new(seed))),
-            ..Self::to(daemon)
+            seed: Arc::new(Mutex::new(seed)),
+            budgets: Some(budgets),
+            ..self
         }
     }
 
@@ -56,19 +69,17 @@ impl Pipes {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// Breaks all connections, and lets none be made until it is opened again.
-    pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
-        self.cut.send_replace(());
-    }
-
-    pub(crate) fn open(&self) {
-        self.closed.store(false, Ordering::SeqCst);
-    }
-
     /// Breaks all connections.
     pub(crate) fn cut(&self) {
         self.cut.send_replace(());
+    }
+
+    pub(crate) fn draw(&self, range: RangeInclusive<u64>) -> u64 {
+        let mut seed = self.seed.lock().expect("no panic");
+        *seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        range.start() + (*seed >> 33) % (range.end() - range.start() + 1)
     }
 
     pub(crate) fn connector(
@@ -82,34 +93,22 @@ impl Pipes {
     }
 
     async fn pipe(&self) -> io::Result<Pipe> {
-        if self.closed.load(Ordering::SeqCst) {
-            return Err(io::ErrorKind::ConnectionRefused.into());
-        }
         let mut cut = self.cut.subscribe();
         let inner = (self.connect)().await?;
         let first = self.connections.fetch_add(1, Ordering::SeqCst) == 0;
         let budget = match &self.budgets {
-            // The first must carry the opening of the session.
-            Some(budgets) if !first => draw(budgets),
-            _ => 20_000,
+            Some(budgets) if first => budgets.first,
+            Some(budgets) => Some(self.draw(budgets.others.clone())),
+            None => None,
         };
         Ok(Pipe {
             inner,
-            budget: self.budgets.is_some().then(|| AtomicI64::new(budget)),
+            budget: budget.map(|bytes| AtomicI64::new(i64::try_from(bytes).expect("small"))),
             cut: Box::pin(async move {
                 let _ = cut.changed().await;
             }),
         })
     }
-}
-
-/// 200 to 20,000 bytes.
-fn draw(seed: &Mutex<u64>) -> i64 {
-    let mut seed = seed.lock().expect("no panic");
-    *seed = seed
-        .wrapping_mul(6_364_136_223_846_793_005)
-        .wrapping_add(1_442_695_040_888_963_407);
-    200 + i64::try_from((*seed >> 33) % 19_800).expect("small")
 }
 
 /// One connection.
@@ -121,17 +120,14 @@ pub(crate) struct Pipe {
 
 impl Pipe {
     fn is_broken(&mut self, context: &mut Context<'_>) -> bool {
-        self.cut.as_mut().poll(context).is_ready()
-            || self
-                .budget
-                .as_ref()
-                .is_some_and(|budget| budget.load(Ordering::SeqCst) <= 0)
+        let budget = self.budget.as_ref();
+        budget.is_some_and(|budget| budget.load(Ordering::SeqCst) <= 0)
+            || self.cut.as_mut().poll(context).is_ready()
     }
 
     fn spend(&self, bytes: usize) {
         if let Some(budget) = &self.budget {
-            let bytes = i64::try_from(bytes).expect("small");
-            budget.fetch_sub(bytes, Ordering::SeqCst);
+            budget.fetch_sub(i64::try_from(bytes).expect("small"), Ordering::SeqCst);
         }
     }
 
