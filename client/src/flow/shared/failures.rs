@@ -9,7 +9,7 @@ use crate::Error;
 /// Invariants: those that wait end beyond `heard` and not beyond `last`. `told <= heard`, and none of the three ever falls.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
-    /// Those that the user has not heard of, with where they end: at most as many as the daemon keeps unheard.
+    /// Those that the user has not heard of, with where they end: no more than there were messages under way.
     waiting: VecDeque<(u64, Error)>,
     /// Where the last one ends: what the daemon says again is not beyond it.
     last: u64,
