@@ -56,6 +56,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     ] {
         config.boxed(large);
     }
+    // prost derives it but for what holds repeated messages. An operation's hash tells it from another.
+    let hash = "#[derive(Eq, Hash)]";
+    for message in [
+        ".farsock.v1.CreateSocketRequest",
+        ".farsock.v1.Operation",
+        ".farsock.v1.OutgoingMessage",
+        ".farsock.v1.PollRequest",
+        ".farsock.v1.SendMessagesRequest",
+    ] {
+        config.message_attribute(message, hash);
+    }
+    config.enum_attribute(".farsock.v1.Operation.request", hash);
     tonic_prost_build::configure()
         // An RPC named Connect would collide with the constructor that this generates.
         .build_transport(false)

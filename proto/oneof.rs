@@ -74,9 +74,25 @@ fn next<'a>(rest: &mut &'a [u8]) -> Option<(u32, &'a [u8])> {
     if rest.is_empty() {
         return None;
     }
-    let (number, wire) = decode_key(rest).ok()?;
+    // Nearly every key and most lengths are one byte.
+    let (number, wire) = match **rest {
+        [key @ 0x08..0x80, ..] => {
+            *rest = &rest[1..];
+            (
+                u32::from(key >> 3),
+                WireType::try_from(u64::from(key & 7)).ok()?,
+            )
+        }
+        _ => decode_key(rest).ok()?,
+    };
     if wire == WireType::LengthDelimited {
-        let length = usize::try_from(decode_varint(rest).ok()?).ok()?;
+        let length = match **rest {
+            [length @ ..0x80, ..] => {
+                *rest = &rest[1..];
+                usize::from(length)
+            }
+            _ => usize::try_from(decode_varint(rest).ok()?).ok()?,
+        };
         let (contents, after) = rest.split_at_checked(length)?;
         *rest = after;
         Some((number, contents))

@@ -4,7 +4,7 @@
 //! it when it is dropped. That is safe: an operation is started whole between two awaits, and belongs to the session from then on.
 
 use std::{
-    hash::{BuildHasher, RandomState},
+    hash::BuildHasher,
     pin::Pin,
     sync::{
         Arc, LazyLock,
@@ -22,8 +22,8 @@ use farsock_proto::{
         operate_response::Message as Outgoing,
     },
 };
+use foldhash::quality::RandomState;
 use futures_util::{Stream, stream};
-use prost::Message as _;
 use tonic::{Code, Status, Streaming};
 
 use super::{ApiSession, ApiSessions, find, refused};
@@ -198,8 +198,8 @@ pub(in crate::door) fn order(
     context: &Context,
     start: v1::StartOperation,
 ) -> Start<v1::OperationEnded> {
-    /// Keyed anew in each process, so that nobody can make two operations look alike.
-    static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    /// Seeded anew in each process. Who makes two operations look alike gets the result of the first for the second, of their own.
+    static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 
     let v1::StartOperation {
         request_id,
@@ -208,11 +208,7 @@ pub(in crate::door) fn order(
         notify_waiting,
         operation,
     } = start;
-    let fingerprint = HASHER.hash_one((
-        operation.as_ref().map(v1::Operation::encode_to_vec),
-        after,
-        start_time.as_ref().map(|time| (time.seconds, time.nanos)),
-    ));
+    let fingerprint = HASHER.hash_one((&operation, after, start_time));
     let request = operation.and_then(|operation| operation.request);
     let start_time = start_time.map(scheduled).transpose();
     let order = |start_time| Order {

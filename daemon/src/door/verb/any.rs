@@ -155,7 +155,7 @@ where
             let timing = OperationTiming {
                 start_time: Some(time::timestamp_to_wire(start.realtime)),
                 start: Some(time::duration_to_wire(start.monotonic)),
-                end: Some(time::duration_to_wire(Clocks::now().monotonic)),
+                end: Some(time::duration_to_wire(crate::sys::host::monotonic())),
                 waited: Some(time::duration_to_wire(watch.waited())),
                 late: late.map(time::duration_to_wire),
             };
