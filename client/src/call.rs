@@ -7,6 +7,7 @@ use farsock_proto::{
     reason::{INSTANCE_METADATA, SESSION_METADATA},
     v1::{self, operation::Request, operation_result::Outcome},
 };
+use futures_util::{FutureExt, future::Either};
 use tonic::{Status, client::Grpc, codegen::http::uri::PathAndQuery};
 use tonic_prost::ProstCodec;
 
@@ -81,43 +82,49 @@ impl Tried {
 
 impl Client {
     /// Makes one call and converts its answer.
-    pub(crate) async fn ask<R: Rpc, T>(
+    pub(crate) fn ask<R: Rpc, T>(
         &self,
         request: R,
         convert: impl FnOnce(R::Response) -> Result<T, Violation>,
-    ) -> Result<T> {
+    ) -> impl Future<Output = Result<T>> {
         let tried = Tried::of(&request);
-        convert(self.call(request).await?)
-            .map_err(|violation| Error::invalid_response(tried, violation))
+        self.call(request).map(move |response| {
+            convert(response?).map_err(|violation| Error::invalid_response(tried, violation))
+        })
     }
 
     /// Makes one call.
-    pub(crate) async fn call<R: Rpc>(&self, request: R) -> Result<R::Response> {
+    ///
+    /// As all that is around an operation, no `async fn`: each of those would hold the request twice, and there may be thousands.
+    pub(crate) fn call<R: Rpc>(&self, request: R) -> impl Future<Output = Result<R::Response>> {
         match (self.stream(), R::CARRIED) {
-            (Some(stream), Some(carried)) => self.operate(stream, &carried, request).await,
+            (Some(stream), Some(carried)) => Either::Left(self.operate(stream, carried, request)),
             // Seldom, and much larger than an operation, whose size this would be.
-            _ => Box::pin(self.unary(request)).await,
+            _ => Either::Right(Box::pin(self.unary(request))),
         }
     }
 
-    async fn operate<R: Rpc>(
+    fn operate<R: Rpc>(
         &self,
         stream: &Stream,
-        carried: &Carried<R>,
+        carried: Carried<R>,
         request: R,
-    ) -> Result<R::Response> {
+    ) -> impl Future<Output = Result<R::Response>> {
         let tried = Tried::of(&request);
         let deadline = deadline(self.transport().timeout, request.wait());
-        let request = (carried.wrap)(request);
-        let outcome = match deadline {
-            None => run(stream, tried, request).await?,
+        let operation = run(stream, tried, (carried.wrap)(request));
+        let operation = match deadline {
+            None => Either::Left(operation),
             // Past it the operation is dropped, and so cancelled.
-            Some(deadline) => Box::pin(tokio::time::timeout(deadline, run(stream, tried, request)))
-                .await
-                .map_err(|_| Error::from_status(tried, &Status::deadline_exceeded("")))??,
+            Some(deadline) => Either::Right(Box::pin(async move {
+                let ended = tokio::time::timeout(deadline, operation).await;
+                ended.map_err(|_| Error::from_status(tried, &Status::deadline_exceeded("")))?
+            })),
         };
-        (carried.unwrap)(outcome).ok_or_else(|| {
-            Error::invalid_response(tried, Violation::new("result", "is another call's"))
+        operation.map(move |outcome| {
+            (carried.unwrap)(outcome?).ok_or_else(|| {
+                Error::invalid_response(tried, Violation::new("result", "is another call's"))
+            })
         })
     }
 
@@ -157,19 +164,22 @@ impl Client {
 }
 
 /// Carries out an operation on a session's stream.
-async fn run(stream: &Stream, tried: Tried, request: Request) -> Result<Outcome> {
-    if let Some(lane) = stream::lane_of(&request)
-        && let Some(outcome) = Box::pin(left_behind(stream, lane, &request)).await?
-    {
-        return Ok(outcome);
+fn run(stream: &Stream, tried: Tried, request: Request) -> impl Future<Output = Result<Outcome>> {
+    let lane = stream::lane_of(&request);
+    async move {
+        if let Some(lane) = lane
+            && let Some(outcome) = Box::pin(left_behind(stream, lane, &request)).await?
+        {
+            return Ok(outcome);
+        }
+        let scope = Scope::current();
+        let extras = scope.as_deref().map(Scope::extras).unwrap_or_default();
+        let pending = stream.ask(request, extras);
+        if let Some(scope) = &scope {
+            scope.started(pending.id());
+        }
+        outcome_of(tried, pending.await, scope)
     }
-    let scope = Scope::current();
-    let extras = scope.as_deref().map(Scope::extras).unwrap_or_default();
-    let pending = stream.ask(request, extras);
-    if let Some(scope) = &scope {
-        scope.started(pending.id());
-    }
-    outcome_of(tried, pending.await, scope)
 }
 
 /// What an earlier caller, who stopped waiting, left behind for such a request.
