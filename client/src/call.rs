@@ -8,6 +8,7 @@ use farsock_proto::{
     v1::{self, operation::Request, operation_result::Outcome},
 };
 use futures_util::{FutureExt, future::Either};
+use prost::Message as _;
 use tonic::{Status, client::Grpc, codegen::http::uri::PathAndQuery};
 use tonic_prost::ProstCodec;
 
@@ -217,7 +218,10 @@ async fn kind(stream: &Stream, lane: Lane) -> Result<stream::Kind> {
 pub(crate) fn outcome_of(tried: Tried, ended: Ended, scope: Option<Arc<Scope>>) -> Result<Outcome> {
     match ended {
         Ended::Result { outcome, timing } => {
-            if let (Some(scope), Some(timing)) = (scope, timing) {
+            // What cannot be decoded is no timing.
+            if let Some(scope) = scope
+                && let Ok(timing) = v1::OperationTiming::decode(timing)
+            {
                 scope.ended(timing);
             }
             match *outcome {

@@ -5,12 +5,8 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use farsock_proto::{
     reason::{DAEMON_DOMAIN, INSTANCE_METADATA, Reason},
-    v1::{
-        Attach, CloseSessionRequest, CloseSessionResponse, OperateResponse,
-        operate_response::Message,
-    },
+    v1::{Attach, CloseSessionRequest, CloseSessionResponse},
 };
-use prost::Message as _;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, sleep_until, timeout, timeout_at},
@@ -28,7 +24,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use super::{
     Ended, Limits, Shared,
     backoff::Backoff,
-    wire::{SentMessage, SentRequest},
+    wire::{HeardMessage, HeardResponse, SentMessage, SentRequest},
 };
 use crate::{ErrorKind, client::Transport, status::kind_of};
 
@@ -174,7 +170,7 @@ async fn open(
     transport: &Transport,
     instance: &Instance,
     messages: mpsc::UnboundedReceiver<SentRequest>,
-) -> Result<Streaming<OperateResponse>, Status> {
+) -> Result<Streaming<HeardResponse>, Status> {
     let mut grpc = Grpc::new(transport.channel.clone())
         .max_decoding_message_size(transport.max_response_bytes);
     grpc.ready()
@@ -190,17 +186,17 @@ async fn open(
         .streaming(
             request,
             PathAndQuery::from_static(OPERATE),
-            ProstCodec::<SentRequest, OperateResponse>::default(),
+            ProstCodec::<SentRequest, HeardResponse>::default(),
         )
         .await?;
     Ok(response.into_inner())
 }
 
 /// The ids that the daemon knows.
-async fn first_message(incoming: &mut Streaming<OperateResponse>) -> Result<Vec<u64>, Status> {
+async fn first_message(incoming: &mut Streaming<HeardResponse>) -> Result<Vec<u64>, Status> {
     match incoming.message().await? {
-        Some(OperateResponse {
-            message: Some(Message::Attached(attached)),
+        Some(HeardResponse {
+            message: Some(HeardMessage::Attached(attached)),
         }) => Ok(attached.request_ids),
         Some(_) => Err(Status::data_loss(
             "the daemon's first message is no Attached",
@@ -209,7 +205,7 @@ async fn first_message(incoming: &mut Streaming<OperateResponse>) -> Result<Vec<
     }
 }
 
-async fn serve(shared: &Arc<Shared>, incoming: &mut Streaming<OperateResponse>) -> End {
+async fn serve(shared: &Arc<Shared>, incoming: &mut Streaming<HeardResponse>) -> End {
     let never = || Instant::now() + NEVER;
     let due = |due: Option<std::time::Instant>| due.map_or_else(never, Instant::from_std);
     let mut timer = pin!(sleep_until(due(shared.tick())));
@@ -218,7 +214,7 @@ async fn serve(shared: &Arc<Shared>, incoming: &mut Streaming<OperateResponse>) 
             // The timer is looked at when the messages that have come are heard, and their calls get no later.
             biased;
             message = incoming.message() => match message {
-                Ok(Some(OperateResponse { message: Some(message) })) => {
+                Ok(Some(HeardResponse { message: Some(message) })) => {
                     // Putting the timer off is not worth the work: it is when it fires.
                     if let Some(next) = receive(shared, message).map(Instant::from_std)
                         && next < timer.deadline()
@@ -237,10 +233,10 @@ async fn serve(shared: &Arc<Shared>, incoming: &mut Streaming<OperateResponse>) 
 }
 
 /// Takes a message, and tells when something is due.
-fn receive(shared: &Shared, message: Message) -> Option<std::time::Instant> {
+fn receive(shared: &Shared, message: HeardMessage) -> Option<std::time::Instant> {
     match message {
-        Message::Ended(ended) => {
-            let bytes = ended.encoded_len();
+        HeardMessage::Ended(ended) => {
+            let bytes = ended.bytes();
             let outcome = ended.result.and_then(|result| result.outcome);
             let result = match outcome {
                 Some(outcome) => Ended::Result {
@@ -253,11 +249,11 @@ fn receive(shared: &Shared, message: Message) -> Option<std::time::Instant> {
             };
             return shared.ended(ended.request_id, bytes, result);
         }
-        Message::Waiting(waiting) => shared.waiting(waiting.request_id),
-        Message::Refused(refused) => {
+        HeardMessage::Waiting(waiting) => shared.waiting(waiting.request_id),
+        HeardMessage::Refused(refused) => {
             shared.refused(refused.request_id, refused.error.unwrap_or_default());
         }
-        Message::Attached(_) => {}
+        HeardMessage::Attached(_) => {}
     }
     None
 }

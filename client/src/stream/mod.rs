@@ -20,7 +20,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use farsock_proto::v1::{self, OperationError, operation::Request, operation_result::Outcome};
+use bytes::Bytes;
+use farsock_proto::v1::{OperationError, operation::Request, operation_result::Outcome};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tonic::{
     Status,
@@ -60,7 +61,8 @@ pub(crate) enum Ended {
     /// With its answer or its error.
     Result {
         outcome: Box<Outcome>,
-        timing: Option<v1::OperationTiming>,
+        /// An encoded [`OperationTiming`](farsock_proto::v1::OperationTiming): few want to know.
+        timing: Bytes,
     },
     /// It was refused before it started.
     Refused(OperationError),

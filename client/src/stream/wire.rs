@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use farsock_proto::v1::{
-    self, AcknowledgeResults, Attach, CancelOperation, KeepAlive, MessageFlag, Operation,
-    OperationError, operation::Request, operation_result::Outcome,
+    self, AcknowledgeResults, Attach, Attached, CancelOperation, KeepAlive, MessageFlag, Operation,
+    OperationError, OperationResult, OperationWaiting, RequestRefused, operation::Request,
+    operation_result::Outcome,
 };
 use prost::Message as _;
 use tonic::{Code, Status};
@@ -60,6 +61,44 @@ impl SentRequest {
         Self {
             message: Some(message),
         }
+    }
+}
+
+/// [`v1::OperateResponse`] as it is heard.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct HeardResponse {
+    #[prost(oneof = "HeardMessage", tags = "1, 2, 3, 4")]
+    pub(super) message: Option<HeardMessage>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub(super) enum HeardMessage {
+    #[prost(message, tag = "1")]
+    Attached(Attached),
+    #[prost(message, tag = "2")]
+    Waiting(OperationWaiting),
+    #[prost(message, tag = "3")]
+    Ended(HeardEnded),
+    #[prost(message, tag = "4")]
+    Refused(RequestRefused),
+}
+
+/// [`v1::OperationEnded`], whose timing few want to know: half of the message, and of the time it takes to read.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct HeardEnded {
+    #[prost(uint64, tag = "1")]
+    pub(super) request_id: u64,
+    #[prost(message, optional, tag = "2")]
+    pub(super) result: Option<OperationResult>,
+    /// A [`v1::OperationTiming`].
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(super) timing: Bytes,
+}
+
+impl HeardEnded {
+    /// How many bytes it takes in the daemon.
+    pub(super) fn bytes(&self) -> usize {
+        self.encoded_len()
     }
 }
 
@@ -220,6 +259,38 @@ mod tests {
     use farsock_proto::v1::{OperateRequest, StartOperation, operate_request::Message};
 
     use super::*;
+
+    #[test]
+    fn what_is_heard_is_what_the_api_says() {
+        let timing = v1::OperationTiming {
+            start: Some(prost_types::Duration {
+                seconds: 3,
+                nanos: 4,
+            }),
+            ..v1::OperationTiming::default()
+        };
+        let result = Some(OperationResult {
+            outcome: Some(Outcome::Listen(v1::ListenResponse {})),
+        });
+        let ended = v1::OperationEnded {
+            request_id: 300,
+            result: result.clone(),
+            timing: Some(timing),
+        };
+        let said = v1::OperateResponse {
+            message: Some(v1::operate_response::Message::Ended(ended.clone())),
+        };
+        let heard = HeardResponse::decode(&*said.encode_to_vec());
+        let Ok(HeardResponse {
+            message: Some(HeardMessage::Ended(heard)),
+        }) = heard
+        else {
+            panic!("{heard:?}");
+        };
+        assert_eq!((heard.request_id, &heard.result), (300, &result));
+        assert_eq!(heard.bytes(), ended.encoded_len());
+        assert_eq!(v1::OperationTiming::decode(heard.timing), Ok(timing));
+    }
 
     #[test]
     fn what_goes_out_is_what_the_api_says() {
