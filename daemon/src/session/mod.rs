@@ -2,8 +2,7 @@
 //!
 //! A session knows nothing of gRPC: `R` is whatever a door keeps as an operation's result.
 //!
-//! Tasks: one for all leases ([`Sessions::start`]; aborted when the last handle on it is dropped), and one for each operation that did not
-//! end at its first poll, on the session's tracker. Ending a session cancels them; they hold nothing that outlives it.
+//! Tasks: one for all leases ([`Sessions::start`]; aborted when the last handle on it is dropped), and those of [`turn`].
 
 mod by_id;
 mod job;
@@ -11,22 +10,20 @@ mod lease;
 mod ledger;
 mod outbox;
 mod registry;
+mod turn;
 
 use std::{
-    collections::VecDeque,
-    future::Future,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
     time::{Duration, Instant, SystemTime},
 };
 
-use tokio::{sync::oneshot, task::unconstrained};
+use tokio::sync::oneshot;
 
 use self::{
-    by_id::{ById, trim},
+    by_id::ById,
     lease::Lease,
-    ledger::{Begun, Ledger, Released},
+    ledger::{Begun, Ledger},
+    turn::Turn,
 };
 pub(crate) use self::{
     job::{Finished, Job, NotRun, Start},
@@ -90,15 +87,6 @@ struct UnderWay<R> {
     watch: Arc<Watch>,
     /// Unary calls that wait for its result.
     waiters: Vec<oneshot::Sender<R>>,
-}
-
-/// An operation whose turn has come.
-#[derive(Debug)]
-struct Turn<R> {
-    id: u64,
-    job: Job<R>,
-    /// Why it does not run.
-    skip: Option<NotRun>,
 }
 
 impl<R: Clone + Send + 'static> Session<R> {
@@ -308,80 +296,6 @@ impl<R: Clone + Send + 'static> Session<R> {
     /// When the lease is over, unless it is renewed.
     fn lease_end(&self) -> Instant {
         self.lock().lease.end()
-    }
-
-    /// Takes turns in order, and then those that their ends release. A loop and not recursion: a chain may be long.
-    fn take_turns(self: &Arc<Self>, turns: Vec<Turn<R>>) {
-        let mut turns = VecDeque::from(turns);
-        while let Some(turn) = turns.pop_front() {
-            turns.extend(self.take_turn(turn));
-        }
-    }
-
-    /// Runs an operation up to its first wait, and returns whose turn it is if it has ended. What waits goes on in a task of its own.
-    ///
-    /// The first poll is made here and not in a task, since operations take effect in the order in which they arrived.
-    fn take_turn(self: &Arc<Self>, turn: Turn<R>) -> Vec<Turn<R>> {
-        let Turn { id, job, skip } = turn;
-        if let Some(why) = skip {
-            return self.finish(id, (job.fail)(id, why));
-        }
-        let mut running = job.running;
-        // Whatever the connection's task has done before: without budget the operation would not get to its socket's queue here, and
-        // those that follow would overtake it.
-        let mut first = unconstrained(running.as_mut());
-        match Pin::new(&mut first).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(finished) => self.finish(id, finished),
-            Poll::Pending => {
-                let session = Arc::clone(self);
-                // Ends with the operation, which the session's end cancels.
-                tokio::spawn(async move {
-                    let finished = running.await;
-                    let released = session.finish(id, finished);
-                    session.take_turns(released);
-                });
-                Vec::new()
-            }
-        }
-    }
-
-    /// Keeps a result, tells it, and returns whose turn it is then.
-    fn finish(self: &Arc<Self>, id: u64, finished: Finished<R>) -> Vec<Turn<R>> {
-        let Finished {
-            result,
-            bytes,
-            succeeded,
-        } = finished;
-        let mut state = self.lock();
-        let Some(operation) = state.under_way.remove(&id) else {
-            // The session has ended, and its ledger with it.
-            return Vec::new();
-        };
-        trim(&mut state.under_way);
-        let answers: Vec<_> = operation
-            .waiters
-            .into_iter()
-            .map(|waiter| (waiter, result.clone()))
-            .collect();
-        let released = state.ledger.end(id, result, bytes, succeeded);
-        state.tell(Message::Ended(id));
-        let turns = released
-            .into_iter()
-            .flatten()
-            .filter_map(|Released { id: next, start }| {
-                Some(Turn {
-                    id: next,
-                    job: state.under_way.get_mut(&next)?.held.take()?,
-                    skip: (!start).then_some(NotRun::DependencyFailed(id)),
-                })
-            })
-            .collect();
-        drop(state);
-        for (waiter, result) in answers {
-            // One that is gone asks again under the same id.
-            drop(waiter.send(result));
-        }
-        turns
     }
 
     fn lock(&self) -> MutexGuard<'_, State<R>> {

@@ -1,6 +1,6 @@
 //! Sessions, without a door: their operations are closures.
 
-use std::pin::pin;
+use std::{pin::pin, task::Poll};
 
 use tokio::task::coop;
 
