@@ -88,6 +88,7 @@ impl Common {
             roff.control("TP", []).text([bold(status)]);
             roff.text([roman(meaning.trim())]);
         }
+        roff.control("PP", []).text([roman(JSON_ERRORS)]);
         roff.control("SH", ["ENVIRONMENT"]);
         for argument in command.get_arguments() {
             if let (Some(name), Some(flag)) = (argument.get_env(), argument.get_long()) {
@@ -119,6 +120,10 @@ impl Common {
     }
 }
 
+const JSON_ERRORS: &str = "\
+With -o json what went wrong is a JSON object, the last line of stderr: {\"error\": {\"message\": ..., \"tried\": ..., \"errno_name\": ..., \
+\"reason\": ...}}. errno_name is the kernel's, such as ECONNREFUSED, and reason the resolver's or the daemon's, such as EAI_NONAME or \
+TIMED_OUT; what does not apply is null. Errors of usage are text.";
 const EXIT_STATUS: &str = "Exit status";
 const EXAMPLES: &str = "Examples";
 
