@@ -3,8 +3,9 @@
 use std::{io, process::ExitCode};
 
 use farsock_client::{Error, ErrorKind};
+use serde_json::{Value, json};
 
-use crate::output;
+use crate::output::{self, Format};
 
 /// A command that failed.
 #[derive(Debug, thiserror::Error)]
@@ -45,16 +46,35 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Prints the failure on stderr and tells the exit code.
-    pub(crate) fn report(&self) -> ExitCode {
+    /// Prints the failure on stderr, in the form of the answers, and tells the exit code.
+    pub(crate) fn report(&self, format: Format) -> ExitCode {
         match self {
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 return ExitCode::SUCCESS;
             }
             Self::Interrupted => {}
+            _ if format == Format::Json => output::json_error(&self.json()),
             _ => output::error(self),
         }
         ExitCode::from(self.code())
+    }
+
+    /// The failure for programs: `errno_name` if the kernel said no, `reason` if the resolver or the daemon did, else neither.
+    fn json(&self) -> Value {
+        let (tried, errno_name, reason) = match self {
+            Self::Kernel { tried, name, .. } if name.starts_with("EAI_") => {
+                (Some(tried), None, Some(name))
+            }
+            Self::Kernel { tried, name, .. } => (Some(tried), Some(name), None),
+            Self::Refused { tried, name, .. } => (Some(tried), None, Some(name)),
+            _ => (None, None, None),
+        };
+        json!({"error": {
+            "message": self.to_string(),
+            "tried": tried,
+            "errno_name": errno_name,
+            "reason": reason,
+        }})
     }
 
     fn code(&self) -> u8 {

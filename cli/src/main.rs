@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         Err(failure) => {
             // What was printed before the failure is part of the answer.
             let _ = output.flush();
-            failure.report()
+            failure.report(output.format())
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::show::Fields;
 pub(crate) enum Format {
     /// For people: aligned columns, and text made safe for a terminal
     Table,
-    /// For programs: one JSON value per command, on one line
+    /// For programs: one JSON value per command, on one line; its error on stderr likewise
     Json,
     /// For scripts: bare values, columns between tabs without a header, received bytes as they are
     Raw,
@@ -141,6 +141,11 @@ pub(crate) fn error(text: impl Display) {
     } else {
         writeln!(stderr, "farsock: {text}")
     };
+}
+
+/// Prints an error for programs on stderr, on one line.
+pub(crate) fn json_error(error: &Value) {
+    let _ = writeln!(io::stderr(), "{error}");
 }
 
 /// Bytes as a terminal may show them: valid UTF-8 as it is, but for control characters and invalid bytes, which become `\x1b`

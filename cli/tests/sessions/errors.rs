@@ -84,6 +84,37 @@ fn the_daemons_no_is_4_with_its_reason() {
 }
 
 #[test]
+fn for_programs_an_error_is_a_json_object_that_tells_who_said_no() {
+    let shell = Shell::start();
+    let port = shell.closed_port();
+    shell.ok("socket tcp");
+    let connect = format!("connect 2 127.0.0.1:{port}");
+    let nowhere = format!("ls --addr unix://{}/nobody", shell.directory().display());
+    for (code, line, errno_name, reason) in [
+        (1, connect.as_str(), Some("ECONNREFUSED"), None),
+        (1, "resolve --numeric nobody", None, Some("EAI_NONAME")),
+        (3, &nowhere, None, None),
+        (4, "recv 7", None, Some("HANDLE_NOT_FOUND")),
+    ] {
+        let stderr = shell.fails(code, &format!("-o json {line}"));
+        let told: serde_json::Value = serde_json::from_str(&stderr).expect(&stderr);
+        let error = &told["error"];
+        assert_eq!(error["errno_name"].as_str(), errno_name, "{stderr}");
+        assert_eq!(error["reason"].as_str(), reason, "{stderr}");
+        assert_eq!(error["tried"].is_null(), code == 3, "{stderr}");
+        let text = shell.fails(code, line);
+        let message = error["message"].as_str().expect("it has a text");
+        assert_eq!(text, format!("farsock: {message}"));
+    }
+    let stderr = shell.fails(4, "-o json close 7 8");
+    let last = stderr.lines().last().expect("it says something");
+    assert!(
+        last.starts_with(r#"{"error":{"message":"close 7: "#),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn closing_several_tries_all_of_them() {
     let shell = Shell::start();
     shell.ok("pair unix");
