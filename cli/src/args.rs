@@ -33,7 +33,7 @@ Examples:
 /// Sockets on any host, from a shell
 ///
 /// farsock makes the system calls of socket(7) through a daemon, farsockd, which may run on another host. A socket is named by its
-/// handle, a small number, and stays open after the command that made it until `farsock close`.
+/// handle, a number that the command which makes it prints, and stays open after the command that made it until `farsock close`.
 #[derive(Parser)]
 #[command(
     name = "farsock",

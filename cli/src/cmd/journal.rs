@@ -28,7 +28,7 @@ const DEFAULT_COUNT: u64 = 10;
 /// --payload asks for them. `= ? (abandoned)` is a call whose client went away before its end. Whoever reads too slowly is told how
 /// many records are missing.
 ///
-/// With --session, only that session's operations.
+/// With --session, only that session's operations. Watching renews no lease.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
