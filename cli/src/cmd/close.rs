@@ -3,7 +3,7 @@
 use farsock_client::Reason;
 
 use crate::{
-    args::Global,
+    args::{Global, handle},
     exit::{Failure, Tried},
     output::{self, Output},
 };
@@ -23,7 +23,7 @@ Examples:
 )]
 pub(crate) struct Close {
     /// The sockets' handles
-    #[arg(value_name = "HANDLE")]
+    #[arg(value_name = "HANDLE", value_parser = handle)]
     handles: Vec<u64>,
     /// Close all of one's own sockets
     #[arg(long, conflicts_with = "handles")]

@@ -6,7 +6,7 @@ use farsock_client::{OptionKind, OptionName, OptionSupport, OptionValue};
 use serde_json::json;
 
 use crate::{
-    args::Global,
+    args::{Global, handle},
     exit::{Failure, Tried},
     output::{Format, Output},
     payload,
@@ -51,6 +51,7 @@ Examples:
   farsock opt get 1 6:11 -n 8       the first 8 bytes of TCP_INFO, in hexadecimal")]
 struct Get {
     /// The socket's handle
+    #[arg(value_parser = handle)]
     handle: u64,
     /// The option
     #[arg(value_name = "NAME|LEVEL:NUMBER", value_parser = option_name)]
@@ -96,6 +97,7 @@ Examples:
   farsock opt set 1 1:8 65536                         SO_RCVBUF by number")]
 struct Set {
     /// The socket's handle
+    #[arg(value_parser = handle)]
     handle: u64,
     /// The option
     #[arg(value_name = "NAME|LEVEL:NUMBER", value_parser = option_name)]

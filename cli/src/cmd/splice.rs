@@ -4,7 +4,7 @@ use farsock_client::{SpliceOptions, SplicedDirection};
 use serde_json::{Value, json};
 
 use crate::{
-    args::Global,
+    args::{Global, handle},
     exit::{Failure, Tried, bare_text},
     output::{Format, Output},
 };
@@ -24,8 +24,10 @@ Examples:
   farsock splice 3 3                  an echo")]
 pub(crate) struct Splice {
     /// A connected socket's handle
+    #[arg(value_parser = handle)]
     first: u64,
     /// Another one's, or the same
+    #[arg(value_parser = handle)]
     second: u64,
 }
 
