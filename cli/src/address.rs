@@ -22,7 +22,7 @@ impl std::str::FromStr for AddressArg {
         // Any zone passes: only the daemon's host knows the names of its interfaces.
         match Address::parse(text, &|_| Some(1)) {
             Ok(_) => Ok(Self(text.to_owned())),
-            Err(violation) => Err(violation.description),
+            Err(violation) => Err(with_command(text, violation.description)),
         }
     }
 }
@@ -31,6 +31,23 @@ impl fmt::Display for AddressArg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Adds the command to a description that names the call of the API.
+fn with_command(text: &str, description: String) -> String {
+    if !description.contains("Resolve") {
+        return description;
+    }
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    // A number that is too large is no service's name either.
+    if port.parse::<u64>().is_ok_and(|port| port > u16::MAX.into()) {
+        return format!("{description}: `farsock resolve HOST SERVICE`");
+    }
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    format!(
+        "{description}: `{}`",
+        format!("farsock resolve {host} {port}").trim_end()
+    )
 }
 
 /// Adds to a command's examples how addresses are written.

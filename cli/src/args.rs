@@ -33,7 +33,7 @@ Examples:
 /// Sockets on any host, from a shell
 ///
 /// farsock makes the system calls of socket(7) through a daemon, farsockd, which may run on another host. A socket is named by its
-/// handle, a small number, and stays open after the command that made it until `farsock close`.
+/// handle, a number that the command which makes it prints, and stays open after the command that made it until `farsock close`.
 #[derive(Parser)]
 #[command(
     name = "farsock",
@@ -107,9 +107,21 @@ pub(crate) struct Global {
 }
 
 impl Global {
+    /// The daemon that was asked for, or the default one. An empty FARSOCK_ADDR asks for none.
+    fn endpoint(&self) -> Endpoint {
+        let unset = || std::env::var_os("FARSOCK_ADDR").is_some_and(|addr| addr.is_empty());
+        match &self.addr {
+            Some(Endpoint::Daemon(addr)) if addr.is_empty() && unset() => {
+                Endpoint::default_daemon()
+            }
+            Some(endpoint) => endpoint.clone(),
+            None => Endpoint::default_daemon(),
+        }
+    }
+
     /// A connection to the daemon that was asked for, or to the default one.
     pub(crate) async fn client(&self) -> Result<Connection, Failure> {
-        let endpoint = self.addr.clone().unwrap_or_else(Endpoint::default_daemon);
+        let endpoint = self.endpoint();
         endpoint
             .connect(self.timeout, self.session.as_deref())
             .await
@@ -117,9 +129,15 @@ impl Global {
 
     /// A connection as [`client`](Self::client) makes it, with a session of its own that ends with this process, whatever --session says.
     pub(crate) async fn open_session(&self, label: &str) -> Result<Connection, Failure> {
-        let endpoint = self.addr.clone().unwrap_or_else(Endpoint::default_daemon);
+        let endpoint = self.endpoint();
         endpoint.open_session(label).await
     }
+}
+
+/// A socket's handle, as the commands print it.
+pub(crate) fn handle(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| "a handle is a number, as `farsock ls` shows it".to_owned())
 }
 
 /// A session's id, as `session open` prints it.

@@ -1,6 +1,6 @@
 //! Which daemon to talk to, and how to reach it.
 
-use std::{fmt, ops::Deref, path::PathBuf, time::Duration};
+use std::{fmt, io, ops::Deref, path::PathBuf, time::Duration};
 
 use farsock_client::{Builder, Client, Error, ErrorKind, SessionOptions};
 
@@ -67,6 +67,21 @@ impl Endpoint {
         self.connect_by(Client::builder().session(options)).await
     }
 
+    /// What the user may do about a daemon that cannot be reached, where that is known.
+    fn next_step(&self, error: &Error) -> &'static str {
+        match error.io_kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+                if *self == Self::default_daemon() =>
+            {
+                "; start one with `farsockd &`, or name another with --addr or FARSOCK_ADDR"
+            }
+            io::ErrorKind::PermissionDenied if self.is_local() => {
+                "; this socket is for the daemon's own user"
+            }
+            _ => "",
+        }
+    }
+
     async fn connect_by(&self, builder: Builder) -> Result<Connection, Failure> {
         let (connected, embedded) = match self {
             Self::Daemon(address) => (builder.connect(address).await, None),
@@ -82,7 +97,7 @@ impl Endpoint {
             }),
             Err(error) => Err(match error.violations() {
                 [] if *error.kind() == ErrorKind::Unreachable => {
-                    Failure::Unreachable(error.to_string())
+                    Failure::Unreachable(format!("{error}{}", self.next_step(&error)))
                 }
                 [] => Failure::of("connect to the daemon".to_owned(), &error),
                 [wrong, ..] => Failure::Usage(format!("--addr {self}: {}", wrong.description)),

@@ -104,6 +104,18 @@ impl Failure {
         Self::Refused { tried, name, text }
     }
 
+    /// Adds the next step if the session that the command was to be in was not found.
+    pub(crate) fn in_session(mut self) -> Self {
+        if let Self::Refused { tried, name, text } = &mut self
+            && name == "SESSION_NOT_FOUND"
+            // The one that was to be closed is another matter.
+            && !tried.starts_with("session close")
+        {
+            text.push_str("; unset FARSOCK_SESSION or open another");
+        }
+        self
+    }
+
     /// What `error`, of a stream of bytes that is a socket's, means for the command that tried `tried`.
     pub(crate) fn of_io(tried: String, error: &io::Error) -> Self {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref());

@@ -42,8 +42,9 @@ fn run(args: Args, output: &mut Output) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::Local(format!("cannot start: {error}")))?;
+    let joins = global.session.is_some() && !command.has_own_session();
     let outcome = runtime.block_on(command.run(&global, output));
     // A look-up of a name on this host cannot be ended, and after Ctrl-C is not worth waiting for.
     runtime.shutdown_background();
-    outcome
+    outcome.map_err(|failure| if joins { failure.in_session() } else { failure })
 }

@@ -4,7 +4,7 @@ use farsock_client::AcceptOptions;
 use serde_json::json;
 
 use crate::{
-    args::Global,
+    args::{Global, handle},
     exit::{Failure, Tried},
     output::{Format, Output},
 };
@@ -20,6 +20,7 @@ Examples:
   C=$(farsock accept 1 -o raw)")]
 pub(crate) struct Accept {
     /// The listening socket's handle
+    #[arg(value_parser = handle)]
     handle: u64,
     /// Let calls on the new socket end in EAGAIN instead of waiting (SOCK_NONBLOCK)
     #[arg(long)]

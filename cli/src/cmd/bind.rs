@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     address::AddressArg,
-    args::Global,
+    args::{Global, handle},
     exit::{Failure, Tried},
     output::Output,
 };
@@ -19,6 +19,7 @@ Examples:
   farsock bind 2 unix:/run/echo.sock"))]
 pub(crate) struct Bind {
     /// The socket's handle
+    #[arg(value_parser = handle)]
     handle: u64,
     /// The address it shall have
     address: AddressArg,

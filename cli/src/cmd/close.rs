@@ -3,7 +3,7 @@
 use farsock_client::Reason;
 
 use crate::{
-    args::Global,
+    args::{Global, handle},
     exit::{Failure, Tried},
     output::{self, Output},
 };
@@ -13,14 +13,17 @@ use crate::{
 /// Calls that wait on a socket end with HANDLE_CLOSED. All handles are tried, whatever becomes of the others; the first failure decides
 /// the exit code. Corresponds to close(2).
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(
+    override_usage = "farsock close [OPTIONS] <HANDLE>...\n       farsock close [OPTIONS] --all",
+    after_help = "\
 Examples:
   farsock close 1 2 3
   farsock close --all        every socket in `farsock ls`
-  farsock close 3 --abort    reset the connection")]
+  farsock close 3 --abort    reset the connection"
+)]
 pub(crate) struct Close {
     /// The sockets' handles
-    #[arg(value_name = "HANDLE", required_unless_present = "all")]
+    #[arg(value_name = "HANDLE", value_parser = handle)]
     handles: Vec<u64>,
     /// Close all of one's own sockets
     #[arg(long, conflicts_with = "handles")]
@@ -32,6 +35,9 @@ pub(crate) struct Close {
 
 impl Close {
     pub(crate) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
+        if self.handles.is_empty() && !self.all {
+            return Err(Failure::Usage("close: name handles, or --all".to_owned()));
+        }
         let client = global.client().await?;
         let handles = if self.all {
             client

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     address::AddressArg,
-    args::Global,
+    args::{Global, handle},
     exit::{Failure, Tried},
     output::{Format, Output},
 };
@@ -21,6 +21,7 @@ Examples:
   farsock connect 4 unspecified             dissolve a datagram socket's association"))]
 pub(crate) struct Connect {
     /// The socket's handle
+    #[arg(value_parser = handle)]
     handle: u64,
     /// The peer's address
     address: AddressArg,

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    args::Global,
+    args::{Global, handle},
     exit::{Failure, Tried},
     output::Output,
 };
@@ -14,6 +14,7 @@ use crate::{
 #[derive(clap::Args)]
 pub(crate) struct Getsockname {
     /// The socket's handle
+    #[arg(value_parser = handle)]
     handle: u64,
 }
 

@@ -3,7 +3,7 @@
 use farsock_client::SocketInfo;
 
 use crate::{
-    args::Global,
+    args::{Global, handle},
     cmd::ls,
     exit::{Failure, Tried},
     kind,
@@ -22,6 +22,7 @@ Examples:
   farsock info 3 -o json | jq .tcp_info.rtt       in seconds")]
 pub(crate) struct Info {
     /// The socket's handle
+    #[arg(value_parser = handle)]
     handle: u64,
 }
 

@@ -11,7 +11,7 @@ use farsock_client::{JournalEvent, JournalOptions, JournalRecord};
 use serde_json::json;
 
 use crate::{
-    args::Global,
+    args::{Global, handle},
     exit::{Failure, Tried},
     output::{self, Format, Output},
     payload,
@@ -28,7 +28,7 @@ const DEFAULT_COUNT: u64 = 10;
 /// --payload asks for them. `= ? (abandoned)` is a call whose client went away before its end. Whoever reads too slowly is told how
 /// many records are missing.
 ///
-/// With --session, only that session's operations.
+/// With --session, only that session's operations. Watching renews no lease.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -44,7 +44,7 @@ pub(crate) struct Journal {
     #[arg(short = 'n', long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// Only operations on this handle, or that made it
-    #[arg(long)]
+    #[arg(long, value_parser = handle)]
     handle: Option<u64>,
     /// How many bytes of each payload to show, 0-4096
     #[arg(long, value_name = "BYTES", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=4096))]

@@ -1,7 +1,7 @@
 //! `farsock listen`: listen(2).
 
 use crate::{
-    args::Global,
+    args::{Global, handle},
     exit::{Failure, Tried},
     output::Output,
 };
@@ -16,6 +16,7 @@ Examples:
   farsock listen 1 0        the shortest queue")]
 pub(crate) struct Listen {
     /// The socket's handle
+    #[arg(value_parser = handle)]
     handle: u64,
     /// How many connections may wait to be accepted; the kernel caps it at net.core.somaxconn
     #[arg(default_value_t = 4096, allow_negative_numbers = true)]

@@ -73,6 +73,11 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether it opens a session for itself, whatever --session says.
+    pub(crate) fn has_own_session(&self) -> bool {
+        matches!(self, Self::Nc(_) | Self::Forward(_))
+    }
+
     /// Runs the command that was typed.
     pub(crate) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
         match self {

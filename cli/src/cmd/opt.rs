@@ -6,7 +6,7 @@ use farsock_client::{OptionKind, OptionName, OptionSupport, OptionValue};
 use serde_json::json;
 
 use crate::{
-    args::Global,
+    args::{Global, handle},
     exit::{Failure, Tried},
     output::{Format, Output},
     payload,
@@ -51,9 +51,10 @@ Examples:
   farsock opt get 1 6:11 -n 8       the first 8 bytes of TCP_INFO, in hexadecimal")]
 struct Get {
     /// The socket's handle
+    #[arg(value_parser = handle)]
     handle: u64,
     /// The option
-    #[arg(value_name = "NAME|LEVEL:NUMBER", value_parser = OptionName::parse)]
+    #[arg(value_name = "NAME|LEVEL:NUMBER", value_parser = option_name)]
     name: OptionName,
     /// Room for the value, of options by number and of kind raw [default: 1024]
     #[arg(short = 'n', long, value_name = "BYTES")]
@@ -96,9 +97,10 @@ Examples:
   farsock opt set 1 1:8 65536                         SO_RCVBUF by number")]
 struct Set {
     /// The socket's handle
+    #[arg(value_parser = handle)]
     handle: u64,
     /// The option
-    #[arg(value_name = "NAME|LEVEL:NUMBER", value_parser = OptionName::parse)]
+    #[arg(value_name = "NAME|LEVEL:NUMBER", value_parser = option_name)]
     name: OptionName,
     /// Its value; several words are one value
     #[arg(required = true, allow_negative_numbers = true)]
@@ -168,9 +170,21 @@ impl FromStr for Setting {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, text) = text.split_once('=').ok_or("expected NAME=VALUE")?;
-        let name = OptionName::parse(name).map_err(|violation| violation.description)?;
+        let name = option_name(name)?;
         Ok(Self(name, value(name, text)?))
     }
+}
+
+/// An option's name or number; an error that names the call of the API gets the command too.
+fn option_name(text: &str) -> Result<OptionName, String> {
+    OptionName::parse(text).map_err(|violation| {
+        let description = violation.description;
+        if description.contains("GetHost") {
+            format!("{description}; see `farsock opt list`")
+        } else {
+            description
+        }
+    })
 }
 
 fn fields(option: &OptionSupport) -> Fields {

@@ -3,7 +3,7 @@
 use farsock_client::RecvOptions;
 
 use crate::{
-    args::Global,
+    args::{Global, handle},
     exit::{Failure, Tried},
     flags::RecvFlags,
     output::Output,
@@ -24,6 +24,7 @@ Examples:
   farsock recv 2 -o raw > received.bin")]
 pub(crate) struct Recv {
     /// The socket's handle
+    #[arg(value_parser = handle)]
     handle: u64,
     /// How many bytes to receive at most
     #[arg(short = 'n', long, value_name = "BYTES", default_value_t = received::DEFAULT_LENGTH)]

@@ -3,7 +3,7 @@
 use farsock_client::RecvOptions;
 
 use crate::{
-    args::Global,
+    args::{Global, handle},
     exit::{Failure, Tried},
     flags::RecvFlags,
     output::Output,
@@ -23,6 +23,7 @@ Examples:
   farsock recvfrom 4 -n 0 --peek -o json | jq .full_length      the next datagram's size")]
 pub(crate) struct Recvfrom {
     /// The socket's handle
+    #[arg(value_parser = handle)]
     handle: u64,
     /// How many bytes to receive at most
     #[arg(short = 'n', long, value_name = "BYTES", default_value_t = received::DEFAULT_LENGTH)]

@@ -4,7 +4,7 @@ use farsock_client::{Received, RecvMessagesOptions};
 use serde_json::{Value, json};
 
 use crate::{
-    args::Global,
+    args::{Global, handle},
     exit::{Failure, Tried},
     flags::RecvFlags,
     output::{Format, Output},
@@ -24,6 +24,7 @@ Examples:
   farsock recvmsg 5 -o json | jq '.control[].rights.handles'")]
 pub(crate) struct Recvmsg {
     /// The socket's handle
+    #[arg(value_parser = handle)]
     handle: u64,
     /// How many bytes to receive at most
     #[arg(short = 'n', long, value_name = "BYTES", default_value_t = received::DEFAULT_LENGTH)]

@@ -4,7 +4,7 @@ use farsock_client::SendOptions;
 use serde_json::json;
 
 use crate::{
-    args::Global,
+    args::{Global, handle},
     exit::{Failure, Tried},
     flags::SendFlags,
     output::Output,
@@ -24,6 +24,7 @@ Examples:
   farsock send 3 ''                       a datagram of 0 bytes")]
 pub(crate) struct Send {
     /// The socket's handle
+    #[arg(value_parser = handle)]
     handle: u64,
     #[command(flatten)]
     payload: PayloadArgs,

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     address::{AddressArg, with_address_forms},
-    args::Global,
+    args::{Global, handle},
     exit::{Failure, Tried},
     flags::SendFlags,
     output::Output,
@@ -25,6 +25,7 @@ Examples:
   farsock sendmsg 4 --to 10.0.0.2:9 x --source 10.0.0.1 --interface 2"))]
 pub(crate) struct Sendmsg {
     /// The socket's handle
+    #[arg(value_parser = handle)]
     handle: u64,
     #[command(flatten)]
     payload: PayloadArgs,
@@ -62,7 +63,7 @@ struct ControlArgs {
     #[arg(long, value_name = "BYTES")]
     segment_size: Option<u16>,
     /// SCM_RIGHTS: sockets that travel with the message; they stay open here
-    #[arg(long, value_name = "HANDLE,...", value_delimiter = ',')]
+    #[arg(long, value_name = "HANDLE,...", value_delimiter = ',', value_parser = handle)]
     rights: Vec<u64>,
     /// SCM_CREDENTIALS: process, user and group
     #[arg(long, value_name = "PID:UID:GID")]

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     address::AddressArg,
-    args::Global,
+    args::{Global, handle},
     exit::{Failure, Tried},
     flags::SendFlags,
     output::Output,
@@ -22,6 +22,7 @@ Examples:
   farsock sendto 4 127.0.0.1:5353 --data-file query.bin"))]
 pub(crate) struct Sendto {
     /// The socket's handle
+    #[arg(value_parser = handle)]
     handle: u64,
     /// Where to send
     address: AddressArg,

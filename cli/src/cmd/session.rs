@@ -116,7 +116,7 @@ fn fields(session: &SessionInfo) -> Fields {
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  export FARSOCK_SESSION=$(farsock session open)      all commands from here on are in it
+  export FARSOCK_SESSION=$(farsock session open --lease 1h)   all commands from here on are in it
   farsock session open --lease 5m --label nightly")]
 struct Open {
     /// How long it lives without a command in it, 1s to 1h [default: 30s]

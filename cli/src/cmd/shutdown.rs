@@ -4,7 +4,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use farsock_client::ShutdownHow;
 
 use crate::{
-    args::Global,
+    args::{Global, handle},
     exit::{Failure, Tried},
     output::Output,
 };
@@ -19,6 +19,7 @@ Examples:
   farsock shutdown 3")]
 pub(crate) struct Shutdown {
     /// The socket's handle
+    #[arg(value_parser = handle)]
     handle: u64,
     /// Which direction
     #[arg(

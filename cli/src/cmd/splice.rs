@@ -4,13 +4,14 @@ use farsock_client::{SpliceOptions, SplicedDirection};
 use serde_json::{Value, json};
 
 use crate::{
-    args::Global,
+    args::{Global, handle},
     exit::{Failure, Tried, bare_text},
     output::{Format, Output},
 };
 
 /// Relay between two connected sockets within the daemon, and print what was moved
 ///
+/// Datagram sockets must be connected to their peer first.
 /// What is received of each is sent on the other, until both directions have ended; the end of a stream is passed on. Prints a line for
 /// each direction: the two handles, how many bytes were moved, how many more were received and not delivered, and what ended it: `end` is
 /// the end of the stream. Exits with 0 however the directions ended, but fails if nothing was moved before --timeout. Corresponds to
@@ -23,8 +24,10 @@ Examples:
   farsock splice 3 3                  an echo")]
 pub(crate) struct Splice {
     /// A connected socket's handle
+    #[arg(value_parser = handle)]
     first: u64,
     /// Another one's, or the same
+    #[arg(value_parser = handle)]
     second: u64,
 }
 

@@ -48,9 +48,20 @@ impl Dialing {
         let addresses = self
             .resolve(client, host, service, SocketType::Stream)
             .await?;
+        self.tcp_to(client, &addresses, host, service).await
+    }
+
+    /// As [`tcp`](Self::tcp), to addresses that the host and the service were resolved to.
+    pub(crate) async fn tcp_to(
+        &self,
+        client: &Client,
+        addresses: &[SocketAddr],
+        host: &str,
+        service: &str,
+    ) -> Result<Dialed, Failure> {
         let tried = || format!("connect {host} {service}");
         let mut last = Failure::Local(format!("resolve {host}: no address"));
-        for peer in addresses {
+        for &peer in addresses {
             match self.connect(client, SocketType::Stream, peer).await {
                 Ok((socket, local)) => {
                     let stream = duplex::tcp(TcpStream::from_socket(socket));

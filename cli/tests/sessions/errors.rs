@@ -1,6 +1,6 @@
 //! Each exit code, and the line on stderr that goes with it.
 
-use std::process::Stdio;
+use std::{os::unix::net::UnixListener, process::Stdio};
 
 use crate::shell::{Shell, farsock, text};
 
@@ -63,6 +63,25 @@ fn a_daemon_that_is_not_there_is_3() {
     let stderr = shell.fails(3, &format!("ls --addr {nowhere}"));
     assert!(stderr.starts_with("farsock: "), "{stderr}");
     assert!(stderr.contains(&nowhere), "{stderr}");
+}
+
+#[test]
+fn without_a_daemon_at_the_default_place_the_next_step_is_said() {
+    let runtime = tempfile::tempdir().expect("a directory");
+    let place = runtime.path().join("farsock/farsock.sock");
+    std::fs::create_dir(runtime.path().join("farsock")).expect("it is made");
+    // There, but nobody listens: so that a daemon of the system's is not taken instead.
+    drop(UnixListener::bind(&place).expect("it listens"));
+    let output = farsock()
+        .arg("ls")
+        .env("XDG_RUNTIME_DIR", runtime.path())
+        .env("FARSOCK_ADDR", "")
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(3));
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains(&format!("{}", place.display())), "{stderr}");
+    assert!(stderr.contains("; start one with `farsockd &`"), "{stderr}");
 }
 
 #[test]

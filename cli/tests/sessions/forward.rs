@@ -314,17 +314,17 @@ fn what_cannot_be_forwarded_is_said_before_anything_listens() {
         (
             format!("forward -L {port}:web:80"),
             1,
-            "Address already in use",
+            "on this host: EADDRINUSE: Address already in use",
         ),
         (
             format!("forward -R {port}:web:80"),
             1,
-            "EADDRINUSE: Address already in use",
+            "on the daemon's host: EADDRINUSE: Address already in use",
         ),
         (
             format!("forward -D 0 -D {port}"),
             1,
-            "Address already in use",
+            "on this host: EADDRINUSE: Address already in use",
         ),
         (
             "forward -L no.such.host.invalid:0:web:80".to_owned(),
@@ -339,12 +339,12 @@ fn what_cannot_be_forwarded_is_said_before_anything_listens() {
         (
             "forward -L /nonexistent/a.sock:web:80".to_owned(),
             1,
-            "listen /nonexistent/a.sock: No such",
+            "listen /nonexistent/a.sock on this host: ENOENT: No such",
         ),
         (
             "forward -R /nonexistent/a.sock:web:80".to_owned(),
             1,
-            "listen /nonexistent/a.sock: ENOENT",
+            "listen /nonexistent/a.sock on the daemon's host: ENOENT",
         ),
     ] {
         let stderr = shell.fails(code, &line);

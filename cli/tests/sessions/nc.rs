@@ -305,6 +305,11 @@ fn what_cannot_be_done_is_said() {
             "resolve not-a-number 80: EAI_NONAME: Name or service not known".to_owned(),
         ),
         (
+            "nc -znv not-a-number 20-30",
+            1,
+            "resolve not-a-number 20: EAI_NONAME: Name or service not known".to_owned(),
+        ),
+        (
             "nc -U /nonexistent/nc.sock",
             1,
             "connect /nonexistent/nc.sock: ENOENT: No such file or directory".to_owned(),

@@ -58,6 +58,10 @@ fn sockets_made_in_a_session_are_its_own_and_are_closed_with_it() {
     assert_eq!(shell.ok("session ls -o raw"), "");
     let stderr = shell.fails(4, &format!("socket tcp --session {id}"));
     assert!(stderr.contains("SESSION_NOT_FOUND"), "{stderr}");
+    assert!(
+        stderr.ends_with("; unset FARSOCK_SESSION or open another"),
+        "{stderr}"
+    );
     let stderr = shell.fails(4, &format!("session close {id}"));
     assert!(stderr.contains("SESSION_NOT_FOUND"), "{stderr}");
 }

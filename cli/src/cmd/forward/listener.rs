@@ -86,7 +86,7 @@ impl Listener {
                     listening.and_then(|listener| Ok((listener.local_addr()?, listener)));
                 let (local, listener) = listening.map_err(|error| Refused {
                     no_such_address: no_such_address(error.kind(), error.raw_os_error()),
-                    failure: Failure::Local(format!("listen {address}: {error}")),
+                    failure: refused_here(&address, &error),
                 })?;
                 (Socket::TcpHere(listener), local)
             }
@@ -97,7 +97,7 @@ impl Listener {
                         error.errno_name(),
                         Some("EADDRNOTAVAIL" | "EAFNOSUPPORT")
                     ),
-                    failure: Failure::of(format!("listen {address}"), &error),
+                    failure: Failure::of(format!("listen {address} on the daemon's host"), &error),
                 })?;
                 let local = listener.local_addr();
                 (Socket::There(There::Tcp(listener), None), local)
@@ -112,8 +112,8 @@ impl Listener {
     }
 
     pub(super) fn unix_here(path: &str) -> Result<Self, Failure> {
-        let listener = net::UnixListener::bind(path)
-            .map_err(|error| Failure::Local(format!("listen {path}: {error}")))?;
+        let listener =
+            net::UnixListener::bind(path).map_err(|error| refused_here(&path, &error))?;
         Ok(Self {
             socket: Socket::UnixHere(listener),
             name: path.to_owned(),
@@ -125,7 +125,7 @@ impl Listener {
     pub(super) async fn unix_there(client: &Client, path: &str) -> Result<Self, Failure> {
         let listener = UnixListener::bind(client, dial::unix_path(path))
             .await
-            .tried(|| format!("listen {path}"))?;
+            .tried(|| format!("listen {path} on the daemon's host"))?;
         Ok(Self {
             socket: Socket::There(There::Unix(listener), None),
             name: path.to_owned(),
@@ -243,6 +243,22 @@ impl Drop for Path {
         // Somebody may have been quicker.
         let _ = std::fs::remove_file(&self.0);
     }
+}
+
+/// Why nobody listens at an address or a path of this host, in the form of the daemon's refusals.
+fn refused_here(at: &dyn std::fmt::Display, error: &io::Error) -> Failure {
+    let name = match error.kind() {
+        io::ErrorKind::AddrInUse => "EADDRINUSE",
+        io::ErrorKind::AddrNotAvailable => "EADDRNOTAVAIL",
+        io::ErrorKind::NotFound => "ENOENT",
+        io::ErrorKind::PermissionDenied => "EACCES",
+        _ => return Failure::Local(format!("listen {at} on this host: {error}")),
+    };
+    let text = error.to_string();
+    let text = text
+        .split_once(" (os error")
+        .map_or(&*text, |(text, _)| text);
+    Failure::Local(format!("listen {at} on this host: {name}: {text}"))
 }
 
 /// Whether this host lacks the address, or the family.

@@ -37,9 +37,9 @@ const CONNECTIONS: usize = 1_024;
 
 /// Carry connections between this host and the daemon's, as ssh's -L, -R and -D do
 ///
-/// Once everything listens, prints a line for each forward, those of -L before those of -R and -D; with `-o raw` the address alone, which for port 0 has the port that the kernel
+/// Once everything listens, prints a line for each forward, those of -L before those of -R and -D; with `-o raw` its first address alone, which for port 0 has the port that the kernel
 /// chose. Then it goes on until Ctrl-C or SIGTERM, which end it with exit status 0. A connection that cannot be made, or fails, is
-/// told on stderr and ends alone. At most 1024 connections are carried at once, and more wait.
+/// told on stderr and ends alone. A restart of the daemon ends the command, with exit status 4. At most 1024 connections are carried at once, and more wait.
 ///
 /// BIND is the address to listen at. Without it: the loopback addresses, 127.0.0.1 and ::1. Empty or "*": all addresses. Names to
 /// connect to are resolved where the connection is made from. An IPv6 address stands in brackets. A field with a slash is the path of
@@ -59,7 +59,8 @@ Examples:
   farsock forward -D 1080 -v                     curl --socks5-hostname localhost:1080 ...
   farsock forward -L /tmp/db.sock:/run/postgresql/.s.PGSQL.5432
   farsock forward -L '[::1]:5353:[2001:db8::1]:53' -R 2222:localhost:22
-  read ADDRESS < <(farsock forward -o raw -D 0)  a port that the kernel chooses"
+  read ADDRESS < <(farsock forward -o raw -D 0)  a port that the kernel chooses
+  PID=$!                                         and at the end: kill $PID"
 )]
 pub(crate) struct Forward {
     /// Listen on this host, connect from the daemon's
@@ -156,7 +157,7 @@ impl Forward {
             let (letter, goal) = (route.letter, route.goal.to_string());
             match output.format() {
                 Format::Table => {
-                    output.line(format_args!("{letter} {} -> {goal}", addresses[0]))?
+                    output.line(format_args!("{letter} {} -> {goal}", addresses.join(", ")))?
                 }
                 Format::Raw => output.line(&addresses[0])?,
                 Format::Json => output.json(&json!({

@@ -18,9 +18,10 @@ pub(super) const PIECE: usize = 16 << 10;
 /// Holds every datagram.
 pub(super) const LARGEST: usize = 65_536;
 
-/// Moves datagrams both ways until the terms say that it is over: the peer's datagrams have no end of their own.
+/// Moves datagrams both ways, to and from `peer` in words, until the terms say that it is over: the peer's datagrams have no end of their own.
 pub(super) async fn exchange(
     socket: &RemoteSocket,
+    peer: &str,
     stdin: &mut Stdin,
     stdout: &mut Stdout,
     terms: Terms,
@@ -29,7 +30,10 @@ pub(super) async fn exchange(
     let up = async {
         while let Some(piece) = stdin.next().await? {
             let length = piece.len();
-            socket.send(piece).await.tried(|| "send".to_owned())?;
+            socket
+                .send(piece)
+                .await
+                .tried(|| format!("send to {peer}"))?;
             meter.add_sent(length);
         }
         quit(terms.quit).await;
@@ -37,7 +41,10 @@ pub(super) async fn exchange(
     };
     let down = async {
         loop {
-            let received = socket.recv(LARGEST).await.tried(|| "recv".to_owned())?;
+            let received = socket
+                .recv(LARGEST)
+                .await
+                .tried(|| format!("recv from {peer}"))?;
             meter.add_received(received.data.len());
             stdout.write(received.data).await?;
         }

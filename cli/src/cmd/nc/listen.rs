@@ -129,19 +129,21 @@ impl Running {
             .recv_from(datagrams::LARGEST)
             .await
             .tried(|| "recvfrom".to_owned())?;
+        let peer = sender
+            .as_ref()
+            .map_or_else(|| "a sender without a name".to_owned(), ToString::to_string);
         if let Some(sender) = sender {
             // One that has no name to answer to is heard all the same.
-            let text = sender.to_string();
             match socket.connect(sender).await {
-                Ok(_) => self.note(format_args!("datagrams from {text}")),
-                Err(error) => self.note(Failure::of(format!("connect {text}"), &error)),
+                Ok(_) => self.note(format_args!("datagrams from {peer}")),
+                Err(error) => self.note(Failure::of(format!("connect {peer}"), &error)),
             }
         }
         self.meter.add_received(received.data.len());
         stdout.write(received.data).await?;
         let mut stdin = Stdin::open(datagrams::PIECE)?;
         let terms = self.terms();
-        datagrams::exchange(socket, &mut stdin, &mut stdout, terms, &self.meter).await?;
+        datagrams::exchange(socket, &peer, &mut stdin, &mut stdout, terms, &self.meter).await?;
         stdout.finish().await
     }
 

@@ -8,7 +8,7 @@ mod stdio;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use farsock_client::{Client, Domain, UnixDatagram};
+use farsock_client::{Client, Domain, SocketType, UnixDatagram};
 use farsock_proto::time::parse_duration;
 
 use self::{
@@ -61,7 +61,7 @@ pub(crate) struct Nc {
     second: Option<String>,
     /// Wait for a connection instead of making one
     ///
-    /// Who comes after it is refused, unless with -k.
+    /// Without a host it listens at all IPv4 addresses, with -6 at all IPv6 ones. Who comes after the first is refused, unless with -k.
     #[arg(short, long)]
     listen: bool,
     /// With -l: one connection after the other, until Ctrl-C; with -u: the datagrams of every sender
@@ -107,7 +107,9 @@ pub(crate) struct Nc {
     #[arg(short, long, value_name = "DURATION", value_parser = parse_duration)]
     wait: Option<Duration>,
     /// Only see which ports let one connect, and send nothing; 0 if one does
-    #[arg(short = 'z', long, conflicts_with_all = ["listen", "udp", "unix"])]
+    ///
+    /// TCP only: UDP does not tell whether a port is open.
+    #[arg(short = 'z', long, conflicts_with_all = ["listen", "unix"])]
     scan: bool,
     /// Tell on stderr what happens
     #[arg(short, long)]
@@ -119,6 +121,10 @@ pub(crate) struct Nc {
 
 impl Nc {
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
+        if self.scan && self.udp {
+            let message = "-z is TCP only: UDP does not tell whether a port is open";
+            return Err(Failure::Usage(message.to_owned()));
+        }
         let words = Words {
             first: self.first.as_deref(),
             second: self.second.as_deref(),
@@ -184,7 +190,7 @@ impl Running {
             Plan::Connect { host, port } if self.nc.udp => {
                 let (socket, peer) = self.dialing.udp(&self.client, &host, &port).await?;
                 self.note(format_args!("sending to {host} ({peer}) [udp]"));
-                self.datagrams(&socket).await
+                self.datagrams(&socket, &format!("{host} {port}")).await
             }
             Plan::Connect { host, port } => {
                 let dialed = self.dialing.tcp(&self.client, &host, &port).await?;
@@ -200,7 +206,7 @@ impl Running {
                     .await
                     .tried(|| format!("connect {path}"))?;
                 self.note(format_args!("sending to {path} [unix-dgram]"));
-                self.datagrams(socket.socket()).await
+                self.datagrams(socket.socket(), &path).await
             }
             Plan::ConnectUnix { path } => {
                 let stream = dial::unix(&self.client, &path).await?;
@@ -216,9 +222,19 @@ impl Running {
     async fn scan(&self, host: &str, ports: std::ops::RangeInclusive<u16>) -> Result<(), Failure> {
         let mut open = 0;
         let mut last = None;
+        // Looked up once: what is no name at one port is none at the next.
+        let first = ports.start().to_string();
+        let addresses = self
+            .dialing
+            .resolve(&self.client, host, &first, SocketType::Stream);
+        let mut addresses = addresses.await?;
         for port in ports {
+            for address in &mut addresses {
+                address.set_port(port);
+            }
             let port = port.to_string();
-            match self.dialing.tcp(&self.client, host, &port).await {
+            let dialing = self.dialing.tcp_to(&self.client, &addresses, host, &port);
+            match dialing.await {
                 Ok(dialed) => {
                     open += 1;
                     self.succeeded(host, &port, dialed.peer);
@@ -260,10 +276,15 @@ impl Running {
     }
 
     /// One peer's datagrams, with stdin and stdout.
-    async fn datagrams(&self, socket: &farsock_client::RemoteSocket) -> Result<(), Failure> {
+    async fn datagrams(
+        &self,
+        socket: &farsock_client::RemoteSocket,
+        peer: &str,
+    ) -> Result<(), Failure> {
         let mut stdin = Stdin::open(datagrams::PIECE)?;
         let mut stdout = Stdout::open()?;
-        datagrams::exchange(socket, &mut stdin, &mut stdout, self.terms(), &self.meter).await?;
+        let terms = self.terms();
+        datagrams::exchange(socket, peer, &mut stdin, &mut stdout, terms, &self.meter).await?;
         stdout.finish().await
     }
 
