@@ -94,7 +94,7 @@ pub(crate) struct Global {
     /// take to answer, but 5s at least. Units: h, m, s (also without one), ms, us, ns.
     #[arg(long, global = true, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
-    /// What stdout gets: table (for people), json (for programs), raw (bare values, exact bytes)
+    /// What stdout gets: table (for people), json (for programs; an error is then a JSON object on stderr), raw (bare values, exact bytes)
     #[arg(
         short,
         long,

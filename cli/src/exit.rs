@@ -16,6 +16,8 @@ pub(crate) enum Failure {
         tried: String,
         name: String,
         text: String,
+        /// The system call that failed; none if it was the resolver.
+        call: Option<Call>,
     },
     /// The demo received something else than was sent. Exit code 1.
     #[error("{0}")]
@@ -45,6 +47,15 @@ pub(crate) enum Failure {
     },
 }
 
+/// A system call that failed.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// Such as "connect".
+    name: String,
+    /// On the daemon's host.
+    errno: i32,
+}
+
 impl Failure {
     /// Prints the failure on stderr, in the form of the answers, and tells the exit code.
     pub(crate) fn report(&self, format: Format) -> ExitCode {
@@ -59,19 +70,25 @@ impl Failure {
         ExitCode::from(self.code())
     }
 
-    /// The failure for programs: `errno_name` if the kernel said no, `reason` if the resolver or the daemon did, else neither.
+    /// The failure for programs: `call`, `errno` and `errno_name` if the kernel said no, `reason` if the resolver or the daemon did, else none
+    /// of them.
     fn json(&self) -> Value {
-        let (tried, errno_name, reason) = match self {
-            Self::Kernel { tried, name, .. } if name.starts_with("EAI_") => {
-                (Some(tried), None, Some(name))
-            }
-            Self::Kernel { tried, name, .. } => (Some(tried), Some(name), None),
-            Self::Refused { tried, name, .. } => (Some(tried), None, Some(name)),
+        let (tried, name, call) = match self {
+            Self::Kernel {
+                tried, name, call, ..
+            } => (Some(tried), Some(name), call.as_ref()),
+            Self::Refused { tried, name, .. } => (Some(tried), Some(name), None),
             _ => (None, None, None),
+        };
+        let (errno_name, reason) = match call {
+            Some(_) => (name, None),
+            None => (None, name),
         };
         json!({"error": {
             "message": self.to_string(),
             "tried": tried,
+            "call": call.map(|call| &call.name),
+            "errno": call.map(|call| call.errno),
             "errno_name": errno_name,
             "reason": reason,
         }})
@@ -90,11 +107,26 @@ impl Failure {
     /// What `error` means for the command that tried `tried`.
     pub(crate) fn of(tried: String, error: &Error) -> Self {
         let text = bare_text(error);
+        let kernel = |name: &str, call| Self::Kernel {
+            tried: tried.clone(),
+            name: name.to_owned(),
+            text: text.clone(),
+            call,
+        };
         let name = match error.kind() {
-            ErrorKind::Kernel { name, .. } | ErrorKind::GetAddrInfo { name } => {
-                let name = name.clone();
-                return Self::Kernel { tried, name, text };
+            ErrorKind::Kernel {
+                name,
+                errno,
+                syscall,
+                ..
+            } => {
+                let call = Call {
+                    name: syscall.clone(),
+                    errno: *errno,
+                };
+                return kernel(name, Some(call));
             }
+            ErrorKind::GetAddrInfo { name } => return kernel(name, None),
             ErrorKind::Unreachable => return Self::Unreachable(text),
             ErrorKind::Daemon { reason } => reason.as_str().to_owned(),
             ErrorKind::InvalidRequest { .. } => "INVALID_REQUEST".to_owned(),

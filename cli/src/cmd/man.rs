@@ -121,8 +121,8 @@ impl Common {
 }
 
 const JSON_ERRORS: &str = "\
-With -o json what went wrong is a JSON object, the last line of stderr: {\"error\": {\"message\": ..., \"tried\": ..., \"errno_name\": ..., \
-\"reason\": ...}}. errno_name is the kernel's, such as ECONNREFUSED, and reason the resolver's or the daemon's, such as EAI_NONAME or \
+With -o json what went wrong is a JSON object, the last line of stderr: {\"error\": {\"message\": ..., \"tried\": ..., \"call\": ..., \"errno\": ..., \"errno_name\": ..., \
+\"reason\": ...}}. errno_name is the kernel's, such as ECONNREFUSED, errno its number on the daemon's host, and reason the resolver's or the daemon's, such as EAI_NONAME or \
 TIMED_OUT; what does not apply is null. Errors of usage are text.";
 const EXIT_STATUS: &str = "Exit status";
 const EXAMPLES: &str = "Examples";

@@ -119,6 +119,17 @@ fn for_programs_an_error_is_a_json_object_that_tells_who_said_no() {
         let told: serde_json::Value = serde_json::from_str(&stderr).expect(&stderr);
         let error = &told["error"];
         assert_eq!(error["errno_name"].as_str(), errno_name, "{stderr}");
+        let call = errno_name.map(|_| ("connect", 111));
+        assert_eq!(
+            error["call"].as_str(),
+            call.map(|(name, _)| name),
+            "{stderr}"
+        );
+        assert_eq!(
+            error["errno"].as_i64(),
+            call.map(|(_, errno)| errno),
+            "{stderr}"
+        );
         assert_eq!(error["reason"].as_str(), reason, "{stderr}");
         assert_eq!(error["tried"].is_null(), code == 3, "{stderr}");
         let text = shell.fails(code, line);

@@ -391,6 +391,7 @@ mod tests {
                 tried: String::new(),
                 name: name.to_owned(),
                 text: String::new(),
+                call: None,
             })
         };
         assert_eq!(kernel("ECONNREFUSED"), Reply::Refused);
