@@ -11,10 +11,9 @@ use crate::{
 
 /// Relay between two connected sockets within the daemon, and print what was moved
 ///
-/// Datagram sockets must be connected to their peer first.
-/// What is received of each is sent on the other, until both directions have ended; the end of a stream is passed on. Prints a line for
-/// each direction: the two handles, how many bytes were moved, how many more were received and not delivered, and what ended it: `end` is
-/// the end of the stream. Exits with 0 however the directions ended, but fails if nothing was moved before --timeout. Corresponds to
+/// What is received of each is sent on the other, until both directions have ended; the end of a stream is passed on. Datagram sockets must
+/// be connected to their peers: what one receives for another without a peer is lost. Prints a line for each direction: the two handles,
+/// how many bytes were moved, how many more were received and not delivered, and what ended it: `end` is the end of the stream. Exits with 0 however the directions ended, but fails if nothing was moved before --timeout. Corresponds to
 /// recv(2) and send(2), or to splice(2).
 #[derive(clap::Args)]
 #[command(after_help = "\
