@@ -92,11 +92,11 @@ fn loopback() -> u32 {
     nix::net::if_::if_nametoindex("lo").unwrap()
 }
 
-/// Whether a value moves by itself, or differs from socket to socket.
+/// Whether a value moves by itself, or differs from socket to socket. The structures of TCP and MPTCP tell how long ago something was.
 fn volatile(row: &Row) -> bool {
     matches!(
         row.name,
-        "TCP_TIMESTAMP" | "TCP_INFO" | "SO_INCOMING_CPU" | "SO_COOKIE"
+        "TCP_TIMESTAMP" | "TCP_INFO" | "MPTCP_INFO" | "SO_INCOMING_CPU" | "SO_COOKIE"
     )
 }
 
