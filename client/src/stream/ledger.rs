@@ -198,6 +198,12 @@ impl<O: Clone, W> Ledger<O, W> {
             .filter(|id| !self.entries.contains_key(id))
             .collect();
         kept.sort_unstable();
+        // How much they take is known no more: the acknowledgement goes out before anything that needs room.
+        self.unacknowledged_bytes = if kept.is_empty() {
+            0
+        } else {
+            self.limits.bytes
+        };
         self.unacknowledged_since = (!kept.is_empty()).then_some(now);
         self.unacknowledged = kept;
         gone

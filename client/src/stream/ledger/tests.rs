@@ -22,6 +22,8 @@ struct Daemon {
     kept: BTreeSet<u64>,
     gone: BTreeSet<u64>,
     cancelled: BTreeSet<u64>,
+    /// What each known operation takes: its room, and then its result.
+    bytes: BTreeMap<u64, usize>,
     most_in_flight: usize,
     most_known: usize,
     order: Vec<u64>,
@@ -30,11 +32,15 @@ struct Daemon {
 impl Daemon {
     fn hear(&mut self, saying: Saying<u32>) {
         match saying {
-            Saying::Start(id, _) => {
+            Saying::Start(id, room) => {
                 assert!(!self.gone.contains(&id), "{id} was acknowledged");
                 if self.running.contains(&id) || self.kept.contains(&id) {
                     return;
                 }
+                let room = usize::try_from(room).expect("small");
+                let taken: usize = self.bytes.values().sum();
+                assert!(taken + room <= LIMITS.bytes, "{id} would be refused");
+                self.bytes.insert(id, room);
                 *self.started.entry(id).or_default() += 1;
                 self.order.push(id);
                 self.running.insert(id);
@@ -48,12 +54,19 @@ impl Daemon {
                 for id in ids {
                     assert!(!self.running.contains(&id), "{id} has not ended");
                     if self.kept.remove(&id) {
+                        self.bytes.remove(&id);
                         self.gone.insert(id);
                     }
                 }
             }
             Saying::KeepAlive => {}
         }
+    }
+
+    fn end(&mut self, id: u64) {
+        self.running.remove(&id);
+        self.kept.insert(id);
+        self.bytes.entry(id).and_modify(|bytes| *bytes /= 2);
     }
 
     fn known(&self) -> Vec<u64> {
@@ -163,8 +176,7 @@ impl World {
             }
             Event::End(which) => {
                 if let Some(&id) = self.daemon.running.iter().nth(which) {
-                    self.daemon.running.remove(&id);
-                    self.daemon.kept.insert(id);
+                    self.daemon.end(id);
                     if self.attached {
                         self.down.push_back(id);
                     }
@@ -172,7 +184,8 @@ impl World {
             }
             Event::Deliver(count) => {
                 for id in self.down.drain(..count.min(self.down.len())) {
-                    if let Some(waiter) = self.ledger.ended(id, 10, self.now) {
+                    let bytes = self.daemon.bytes.get(&id).copied().unwrap_or(0);
+                    if let Some(waiter) = self.ledger.ended(id, bytes, self.now) {
                         assert_eq!(waiter, id);
                         *self.results.entry(id).or_default() += 1;
                     }
