@@ -1,6 +1,11 @@
 //! A set of request ids or handle numbers that mostly come in runs: kept as ranges, so that a million in a row take one entry.
+//!
+//! For who leaves gaps on purpose it is bounded: see [`IdSet::insert_used`].
 
 use std::collections::BTreeMap;
+
+/// How many ranges of used numbers are told apart: 2 MiB and more for a session that leaves as many gaps.
+pub(crate) const MAX_USED_RANGES: usize = 65_536;
 
 /// A set of numbers, as disjoint ranges that do not touch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +43,19 @@ impl IdSet {
             self.ranges.insert(first, joined.max(last));
         }
         true
+    }
+
+    /// Adds the number of something that was used; false if it was there. Beyond [`MAX_USED_RANGES`] the lowest gap is forgotten: its
+    /// numbers, which who counts up never comes back to, are in the set from then on.
+    pub(crate) fn insert_used(&mut self, id: u64) -> bool {
+        let new = self.insert(id);
+        if self.ranges() > MAX_USED_RANGES
+            && let Some((first, _)) = self.ranges.pop_first()
+            && let Some((_, last)) = self.ranges.pop_first()
+        {
+            self.ranges.insert(first, last);
+        }
+        new
     }
 
     /// Takes `id` out.
@@ -96,6 +114,21 @@ mod tests {
                 prop_assert_eq!(ids.ranges(), runs);
             }
         }
+    }
+
+    #[test]
+    fn of_used_numbers_the_lowest_gaps_are_forgotten() {
+        let mut ids = IdSet::default();
+        let (gaps, limit) = (100, MAX_USED_RANGES as u64);
+        for n in 1..=limit + gaps {
+            assert!(ids.insert_used(2 * n));
+            assert!(ids.ranges() <= MAX_USED_RANGES);
+        }
+        for n in 1..limit + gaps {
+            assert_eq!(ids.contains(2 * n + 1), n <= gaps, "{n}");
+            assert!(ids.contains(2 * n));
+        }
+        assert!(!ids.insert_used(3) && !ids.contains(1));
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub(crate) struct Ledger<R> {
     entries: ById<Entry<R>>,
     in_flight: usize,
     bytes: usize,
-    /// Acknowledged.
+    /// Acknowledged, or skipped long ago.
     gone: IdSet,
     /// Of those, the failed, for operations that are to follow them. At most [`MAX_FAILED`] ranges: what is forgotten counts as failed
     /// for nobody, and a client that acknowledges a failure knows better than to build on it.
@@ -201,7 +201,7 @@ impl<R: Clone> Ledger<R> {
             return Err(Refusal::Unknown);
         };
         self.bytes -= entry.remove().bytes;
-        self.gone.insert(id);
+        self.gone.insert_used(id);
         if !succeeded {
             self.failed.insert(id);
             if self.failed.ranges() > MAX_FAILED {

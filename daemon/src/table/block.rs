@@ -53,7 +53,7 @@ impl Block {
         if !(self.first..self.first + BLOCK).contains(&number) {
             return Err(Error::HandleOutOfBlock(Handle(number)));
         }
-        if !self.lock().used.insert(number) {
+        if !self.lock().used.insert_used(number) {
             return Err(Error::HandleInUse(Handle(number)));
         }
         Ok(Claim {
