@@ -16,6 +16,10 @@ use crate::{
     reason::{DAEMON_DOMAIN, Reason},
 };
 
+/// The longest message that a daemon reads, in bytes. A longer one is no operation of its own: it ends its call or its stream with
+/// OUT_OF_RANGE.
+pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
+
 /// tonic's codec, with a decoder that refuses two members of a oneof.
 #[derive(Debug)]
 pub struct CheckedCodec<T, U>(PhantomData<(T, U)>);

@@ -229,8 +229,7 @@ pub(crate) fn outcome_of(tried: Tried, ended: Ended, scope: Option<Arc<Scope>>) 
                 outcome => Ok(outcome),
             }
         }
-        Ended::Refused(error) => Err(Error::from_status(tried, &stream::status_of(error))),
-        Ended::Lost(status) => Err(Error::from_status(tried, &status)),
+        Ended::Refused(status) | Ended::Lost(status) => Err(Error::from_status(tried, &status)),
     }
 }
 

@@ -37,7 +37,7 @@ use crate::{
 /// ```
 ///
 /// Await the steps in order: the first that failed tells why, and those behind it end as
-/// [`Reason::DependencyFailed`]. Of a client without a session
+/// [`Reason::DependencyFailed`], or as [`Reason::RequestUnknown`] if it was refused before it started. Of a client without a session
 /// ([`Builder::unary`](crate::Builder::unary)) each step is made when it is awaited.
 #[derive(Debug)]
 pub struct Pipeline {

@@ -4,8 +4,9 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use farsock_proto::v1::{
-    host_service_server::HostServiceServer, journal_service_server::JournalServiceServer,
+use farsock_proto::{
+    codec::MAX_MESSAGE_BYTES,
+    v1::{host_service_server::HostServiceServer, journal_service_server::JournalServiceServer},
 };
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -23,9 +24,6 @@ use crate::{
     listener::{ListenAddress, ListenError, Listener, accept, connection::Connections},
     shutdown::Shutdown,
 };
-
-/// The largest message a caller may send, in bytes; larger ones are OUT_OF_RANGE before they are read.
-pub(crate) const MAX_MESSAGE_BYTES: usize = 4 << 20;
 
 /// The services whose health is told; "" stands for the whole daemon.
 const HEALTH_SERVICES: [&str; 6] = [

@@ -125,6 +125,12 @@ impl<O: Clone, W> Ledger<O, W> {
         self.last_id
     }
 
+    /// The id of an operation that is never sent. The daemon refuses those that are to follow it.
+    pub(crate) fn skip(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
     /// Nobody waits for the operation any more.
     pub(crate) fn cancel(&mut self, id: u64) -> Cancelled<W> {
         if self.unqueue(id) {

@@ -65,7 +65,7 @@ pub(crate) enum Ended {
         timing: Bytes,
     },
     /// It was refused before it started.
-    Refused(OperationError),
+    Refused(Status),
     /// The session is over.
     Lost(Status),
 }
@@ -160,13 +160,17 @@ impl Stream {
         } else {
             None
         };
-        let id = match &state.over {
-            Some(status) => {
+        let id = match (&state.over, asking.refusal()) {
+            (Some(over), _) => {
                 // The receiver is here: it cannot fail.
-                let _ = answer.send(Ended::Lost(status.clone()));
+                let _ = answer.send(Ended::Lost(over.clone()));
                 0
             }
-            None => state.ask(asking, extras, Some(answer)),
+            (None, Some(why)) => {
+                let _ = answer.send(Ended::Refused(why));
+                state.ledger.skip()
+            }
+            (None, None) => state.ask(asking, extras, Some(answer)),
         };
         drop(state);
         if let Some(shift) = shift {
@@ -308,7 +312,7 @@ impl Shared {
     fn refused(&self, id: u64, error: OperationError) {
         let mut state = self.lock();
         let waiter = state.ledger.refused(id);
-        self.hand_over(&mut state, waiter, Ended::Refused(error));
+        self.hand_over(&mut state, waiter, Ended::Refused(status_of(error)));
         state.send(now());
     }
 

@@ -18,6 +18,8 @@ use super::{
 
 /// What a receive takes if its request does not say.
 const DEFAULT_LENGTH: usize = 65_536;
+/// The most bytes that a message has beside the operation in it: two ids, a time, a flag, and the lengths.
+pub(super) const MOST_BESIDE: usize = 64;
 
 /// [`v1::OperateRequest`] as it goes out, where an operation is encoded already: the same on the wire.
 #[derive(Clone, PartialEq, prost::Message)]

@@ -1,6 +1,8 @@
 //! Several calls in one round trip.
 
-use farsock_client::{Client, Domain, Error, Protocol, Reason, SocketType};
+use farsock_client::{
+    Client, Domain, Error, ErrorKind, Protocol, Reason, SocketType, UnixDatagram,
+};
 use farsock_proto::v1::{self, operation_result::Outcome};
 
 use crate::fake::{FIRST_HANDLE, Fake, attached};
@@ -102,5 +104,26 @@ async fn a_pipeline_without_a_session_makes_its_steps_one_by_one() -> Result<(),
     let near = client.tcp_stream(listener.local_addr()).await?;
     let (_far, peer) = listener.accept().await?;
     assert_eq!(near.local_addr().await?, peer);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_longer_than_the_daemon_reads_is_refused_alone() -> Result<(), Error> {
+    let daemon = farsock_daemon::embedded();
+    let client = Client::connect_with(daemon.connector()).await?;
+    let (near, far) = UnixDatagram::pair(&client).await?;
+    let receiving = tokio::spawn(async move { far.recv(8).await });
+    let mut pipeline = client.pipeline();
+    let too_long = pipeline.then(near.send(vec![0; 5 << 20]));
+    let behind = pipeline.then(near.send("behind"));
+    let error = too_long.await.expect_err("5 MiB");
+    assert!(
+        matches!(error.kind(), ErrorKind::InvalidRequest { violations } if violations[0].field == "operation"),
+        "{error:?}"
+    );
+    let behind = behind.await.expect_err("it was to follow");
+    assert_eq!(behind.reason(), Some(Reason::RequestUnknown), "{behind:?}");
+    assert_eq!(near.send("on").await?, 2);
+    assert_eq!(receiving.await.expect("no panic")?, "on");
     Ok(())
 }

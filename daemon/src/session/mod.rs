@@ -85,6 +85,8 @@ struct UnderWay<R> {
     /// Present while it waits for the one before it.
     held: Option<Job<R>>,
     watch: Arc<Watch>,
+    /// Whether it has waited and its client wants to know: each stream is told.
+    waited: bool,
     /// Unary calls that wait for its result.
     waiters: Vec<oneshot::Sender<R>>,
 }
@@ -120,7 +122,7 @@ impl<R: Clone + Send + 'static> Session<R> {
 
     /// Attaches a stream, whose messages are in the outbox from here on; an older one is told and ends.
     ///
-    /// Returns the ids that are known; the results among them are in the outbox.
+    /// Returns the ids that are known; the results among them, and which of them wait, are in the outbox.
     pub(crate) fn attach(&self) -> Result<(Arc<Outbox>, Vec<u64>), Detached> {
         let _hearing = self.hearing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.lock();
@@ -133,8 +135,10 @@ impl<R: Clone + Send + 'static> Session<R> {
         }
         let known: Vec<u64> = state.ledger.known().collect();
         for id in &known {
-            if state.ledger.result(*id).is_some() {
-                outbox.push(Message::Ended(*id));
+            match state.under_way.get(id) {
+                None => outbox.push(Message::Ended(*id)),
+                Some(under_way) if under_way.waited => outbox.push(Message::Waiting(*id)),
+                Some(_) => {}
             }
         }
         Ok((outbox, known))
@@ -196,7 +200,7 @@ impl<R: Clone + Send + 'static> Session<R> {
             let session = Arc::downgrade(self);
             job.watch.on_wait(move || {
                 if let Some(session) = session.upgrade() {
-                    session.lock().tell(Message::Waiting(id));
+                    session.lock().waits(id);
                 }
             });
         }
@@ -211,7 +215,12 @@ impl<R: Clone + Send + 'static> Session<R> {
                 state.begin(id, Arc::clone(&job.watch), Some(job));
                 return Ok(());
             }
-            Begun::InFlight => return Ok(()),
+            Begun::InFlight => {
+                if state.under_way.get(&id).is_some_and(|it| it.waited) {
+                    state.tell(Message::Waiting(id));
+                }
+                return Ok(());
+            }
             Begun::Ended(_) => {
                 state.tell(Message::Ended(id));
                 return Ok(());
@@ -240,7 +249,12 @@ impl<R: Clone + Send + 'static> Session<R> {
             // It has ended and was acknowledged meanwhile.
             let under_way = state.under_way.get_mut(&id).ok_or(Refusal::Forgotten)?;
             let (sender, receiver) = oneshot::channel();
-            under_way.waiters.push(sender);
+            let waiters = &mut under_way.waiters;
+            if waiters.len() == waiters.capacity() {
+                // Before it grows: a client asks again and again, each time with a deadline.
+                waiters.retain(|waiter| !waiter.is_closed());
+            }
+            waiters.push(sender);
             receiver
         };
         Ok(result.await.ok())
@@ -306,13 +320,21 @@ impl<R: Clone + Send + 'static> Session<R> {
 
 impl<R: Clone + Send + 'static> State<R> {
     fn begin(&mut self, id: u64, watch: Arc<Watch>, held: Option<Job<R>>) {
-        let waiters = Vec::new();
         let under_way = UnderWay {
             held,
             watch,
-            waiters,
+            waited: false,
+            waiters: Vec::new(),
         };
         self.under_way.insert(id, under_way);
+    }
+
+    /// An operation waits now.
+    fn waits(&mut self, id: u64) {
+        if let Some(under_way) = self.under_way.get_mut(&id) {
+            under_way.waited = true;
+            self.tell(Message::Waiting(id));
+        }
     }
 
     fn tell(&self, message: Message) {

@@ -33,6 +33,8 @@ pub(crate) enum Detached {
     Draining,
     /// The client goes on and does not read what it is told.
     Unread,
+    /// What the client says cannot be read.
+    Unreadable,
 }
 
 /// The messages for one attached stream.

@@ -88,3 +88,16 @@ async fn an_operation_takes_effect_where_it_starts_however_busy_its_task_was() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn callers_that_have_gone_leave_nothing_behind() {
+    let session = session();
+    let forever = || start(1, 0, |_| std::future::pending());
+    for _ in 0..1_000 {
+        let asking = pin!(session.perform(forever()));
+        let poll = asking.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+        assert!(poll.is_pending());
+    }
+    let waiters = session.lock().under_way[&1].waiters.capacity();
+    assert!(waiters < 10, "room for {waiters}");
+}

@@ -80,6 +80,7 @@ impl<R: Clone + Send + 'static> Session<R> {
         let answers: Vec<_> = operation
             .waiters
             .into_iter()
+            .filter(|waiter| !waiter.is_closed())
             .map(|waiter| (waiter, result.clone()))
             .collect();
         let released = state.ledger.end(id, result, bytes, succeeded);

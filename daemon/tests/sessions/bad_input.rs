@@ -208,8 +208,9 @@ async fn of_two_streams_the_newer_has_the_session_and_the_older_is_told() {
     assert_eq!(newer.known, [PAIR, BYSTANDER]);
     let mut older = std::mem::replace(&mut scene.stream, newer);
     assert_eq!(older.end_reason().await, "SESSION_TAKEN");
-    // Told again, since nobody acknowledged it.
+    // Told again, since nobody acknowledged it, and what waits still does.
     scene.stream.succeeded(PAIR).await;
+    scene.stream.waiting(BYSTANDER).await;
     scene.is_undisturbed().await;
 }
 
@@ -306,4 +307,28 @@ async fn terms_out_of_range_open_no_session() {
         let refused = refused.map(drop).unwrap_err();
         assert_eq!(status_reason(&refused), "INVALID_REQUEST");
     }
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_read_ends_the_stream_with_the_reason_and_not_the_session() {
+    // An operation is in flight the whole time: without it the stream would end by itself.
+    let mut scene = Scene::new().await;
+    let too_long = vec![0; 5 << 20];
+    scene.stream.start(1, send(scene.handle(NEAR), &too_long));
+    let why = loop {
+        match scene.stream.try_next().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it ended without a reason"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(why.code(), Code::OutOfRange, "{why:?}");
+    let id = &scene.session.session_id;
+    scene.stream = Stream::attach(&scene.channel, id)
+        .await
+        .expect("it attaches");
+    assert_eq!(scene.stream.known, [PAIR, BYSTANDER]);
+    scene.stream.succeeded(PAIR).await;
+    scene.stream.waiting(BYSTANDER).await;
+    scene.is_undisturbed().await;
 }

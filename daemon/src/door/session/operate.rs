@@ -7,7 +7,7 @@ use std::{
     hash::BuildHasher,
     pin::Pin,
     sync::{
-        Arc, LazyLock,
+        Arc, LazyLock, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, SystemTime},
@@ -67,7 +67,7 @@ pub(super) async fn attach(
     let session = find(sessions, &attach.session_id, owner)?;
     let (outbox, known) = session.attach().map_err(detached)?;
 
-    let ended = Arc::new(AtomicBool::new(false));
+    let said = Arc::new(Said::default());
     let reader = Reader {
         context: Context {
             engine: Arc::clone(engine),
@@ -78,13 +78,13 @@ pub(super) async fn attach(
         },
         session: Arc::clone(&session),
         outbox: Arc::clone(&outbox),
-        ended: Arc::clone(&ended),
+        said: Arc::clone(&said),
     };
     let attachment = Attachment {
         _reader: companions.run(reader.read(requests)),
         session,
         outbox,
-        ended,
+        said,
         pending: Vec::new().into_iter(),
     };
     let attached = respond(Outgoing::Attached(v1::Attached { request_ids: known }));
@@ -95,13 +95,21 @@ pub(super) async fn attach(
     )))
 }
 
+/// How a stream's client has stopped speaking.
+#[derive(Default)]
+struct Said {
+    /// Whether it has sent its last message.
+    all: AtomicBool,
+    /// Why its last message cannot be read: it is too long, or none of the API's.
+    unreadable: OnceLock<Status>,
+}
+
 /// A stream's hold on its session.
 struct Attachment {
     _reader: Companion,
     session: Arc<ApiSession>,
     outbox: Arc<Outbox>,
-    /// Whether the client has sent its last message.
-    ended: Arc<AtomicBool>,
+    said: Arc<Said>,
     pending: std::vec::IntoIter<Message>,
 }
 
@@ -128,13 +136,17 @@ impl Attachment {
                 };
                 return Some((Ok(respond(outgoing)), self));
             }
-            let done = || self.ended.load(Ordering::Acquire) && self.session.load().0 == 0;
+            let done = || self.said.all.load(Ordering::Acquire) && self.session.load().0 == 0;
             match self.outbox.take(BATCH, done).await {
                 Ok(messages) if messages.is_empty() => return None,
                 Ok(messages) => self.pending = messages.into_iter(),
                 Err(why) => {
+                    let status = match self.said.unreadable.get() {
+                        Some(status) if why == Detached::Unreadable => status.clone(),
+                        _ => detached(why),
+                    };
                     // After an error the stream is not asked again.
-                    return Some((Err(detached(why)), self));
+                    return Some((Err(status), self));
                 }
             }
         }
@@ -152,18 +164,32 @@ struct Reader {
     context: Context,
     session: Arc<ApiSession>,
     outbox: Arc<Outbox>,
-    ended: Arc<AtomicBool>,
+    said: Arc<Said>,
 }
 
 impl Reader {
-    /// Reads until the client has said all, is gone or is no longer attached. Always drained: what is refused is refused by a message, not by silence.
+    /// Reads until the client has said all, is gone or is no longer attached. Always drained: what is refused is refused by a message, not
+    /// by silence. After what cannot be read there is no telling what comes next: it ends the stream.
     async fn read(self, mut requests: Streaming<OperateRequest>) {
-        while let Ok(Some(request)) = requests.message().await {
-            if !self.session.renew() || !self.session.hear(&self.outbox, || self.act(request)) {
-                break;
+        loop {
+            match requests.message().await {
+                Ok(Some(request)) => {
+                    if !self.session.renew()
+                        || !self.session.hear(&self.outbox, || self.act(request))
+                    {
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                Err(status) => {
+                    // The reader is the only one to say it.
+                    let _ = self.said.unreadable.set(status);
+                    self.outbox.detach(Detached::Unreadable);
+                    break;
+                }
             }
         }
-        self.ended.store(true, Ordering::Release);
+        self.said.all.store(true, Ordering::Release);
         self.outbox.wake();
     }
 
@@ -268,6 +294,11 @@ fn detached(why: Detached) -> Status {
             Code::ResourceExhausted,
             Reason::QuotaExceeded,
             "the client goes on without reading what it is told",
+        ),
+        Detached::Unreadable => (
+            Code::InvalidArgument,
+            Reason::InvalidRequest,
+            "a message cannot be read",
         ),
     };
     status::daemon(code, reason, message.to_owned(), None)

@@ -4,7 +4,7 @@
 //! field 1 alone: a tag, a length, the bytes.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use farsock_proto::Violation;
+use farsock_proto::{Violation, codec::MAX_MESSAGE_BYTES};
 use prost::Message;
 use tonic::{Code, Status};
 
@@ -16,8 +16,6 @@ const PREFIX: usize = 5;
 const DATA: u8 = 0x0a;
 /// The longest tag and length that tell whether a message is bytes alone: a varint of four bytes counts all that a message may have.
 const START: usize = 1 + 4;
-/// The largest message, in bytes; see `server::MAX_MESSAGE_BYTES`.
-const MAX_MESSAGE: usize = 4 << 20;
 /// The most bytes that one message may carry, as the API says.
 const MAX_BYTES: usize = 4_194_000;
 
@@ -86,7 +84,7 @@ impl Frames {
     pub(super) fn of_messages() -> Self {
         Self {
             bytes: false,
-            most: MAX_MESSAGE,
+            most: MAX_MESSAGE_BYTES,
             ..Self::of_bytes()
         }
     }
@@ -145,7 +143,7 @@ impl Frames {
         }
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         if self.bytes && length > 0 {
-            check(length, MAX_MESSAGE)?;
+            check(length, MAX_MESSAGE_BYTES)?;
             return Ok(State::Start(length, Start::EMPTY));
         }
         check(length, self.most)?;
