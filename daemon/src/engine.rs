@@ -5,6 +5,7 @@
 
 use std::{
     fmt, io,
+    ops::Deref,
     os::fd::AsFd,
     sync::{
         Arc,
@@ -55,7 +56,8 @@ pub(crate) struct EngineLimits {
     pub(crate) max_waiting: usize,
 }
 
-/// The most bytes that sends may keep in memory together: callers whose peers do not read must not exhaust the daemon's memory.
+/// The most bytes that operations may keep in memory together: callers whose peers do not read, or who schedule what they send, must not
+/// exhaust the daemon's memory.
 const MAX_HELD: usize = 256 << 20;
 
 /// Owns the sockets and runs operations on them.
@@ -155,9 +157,10 @@ impl Engine {
         Ok(admission)
     }
 
-    /// Counts `bytes` that a send keeps in memory until the kernel has taken them.
-    pub(crate) fn hold(&self, bytes: usize) -> Result<Held<'_>> {
-        self.held
+    /// Counts `bytes` that an operation keeps in memory until the kernel has taken them.
+    pub(crate) fn hold<E: Deref<Target = Self>>(engine: E, bytes: usize) -> Result<Held<E>> {
+        engine
+            .held
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
                 (held + bytes <= MAX_HELD).then_some(held + bytes)
             })
@@ -165,10 +168,7 @@ impl Engine {
                 limit: MAX_HELD,
                 what: "bytes that wait to be sent",
             })?;
-        Ok(Held {
-            engine: self,
-            bytes,
-        })
+        Ok(Held { engine, bytes })
     }
 
     /// Counts an operation that begins to wait.
@@ -213,14 +213,14 @@ impl Engine {
     }
 }
 
-/// Bytes that a send keeps in memory.
+/// Bytes that an operation keeps in memory.
 #[derive(Debug)]
-pub(crate) struct Held<'a> {
-    engine: &'a Engine,
+pub(crate) struct Held<E: Deref<Target = Engine>> {
+    engine: E,
     bytes: usize,
 }
 
-impl Drop for Held<'_> {
+impl<E: Deref<Target = Engine>> Drop for Held<E> {
     fn drop(&mut self) {
         self.engine.held.fetch_sub(self.bytes, Ordering::Relaxed);
     }

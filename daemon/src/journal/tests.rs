@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     engine::{Engine, EngineLimits},
-    operation::{Close, execute},
+    operation::{Close, Weighed, execute},
 };
 
 const OWNER: Owner = Owner::Uid(7);
@@ -31,6 +31,7 @@ async fn operate(engine: &Arc<Engine>, owner: Owner) {
         handle: Handle(9),
         abort: false,
     };
+    let close = Weighed::new(engine, close).expect("it weighs nothing");
     execute(&context, close)
         .await
         .expect_err("there is no handle 9");

@@ -38,6 +38,14 @@ impl Operation for CreateSocket {
         None
     }
 
+    fn weight(&self) -> usize {
+        let values = self
+            .options
+            .iter()
+            .map(|(_, value)| set_option::weight(value));
+        size_of_val(&*self.options) + values.sum::<usize>()
+    }
+
     fn describe(&self, call: &mut CallText) -> fmt::Result {
         let flags = if self.nonblocking {
             "|SOCK_NONBLOCK"

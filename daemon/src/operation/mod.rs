@@ -82,7 +82,7 @@ pub(crate) use crate::sys::{
     socket::{Events, State},
 };
 use crate::{
-    engine::{Engine, Owner},
+    engine::{Engine, Held, Owner},
     error::{Error, Result},
     journal::{Answer, CallText},
     socket::{Patience, Socket, Watch},
@@ -115,6 +115,11 @@ pub(crate) trait Operation: Sized + std::marker::Send {
 
     /// Writes the system call with its arguments, as strace(1) shows it.
     fn describe(&self, call: &mut CallText) -> fmt::Result;
+
+    /// How many bytes its arguments keep in memory until it has ended; 0 if they are few, whatever they say.
+    fn weight(&self) -> usize {
+        0
+    }
 
     /// What it sends; of several messages the first one's.
     fn payload(&self) -> Option<&[u8]> {
@@ -188,8 +193,33 @@ impl Context {
     }
 }
 
+/// An operation whose arguments' memory is counted, from before it waits for anything, its turn or its time included.
+pub(crate) struct Weighed<O> {
+    operation: O,
+    held: Option<Held<Arc<Engine>>>,
+}
+
+impl<O: Operation> Weighed<O> {
+    /// # Errors
+    /// Operations keep too much in memory already.
+    pub(crate) fn new(engine: &Arc<Engine>, operation: O) -> Result<Self> {
+        let held = match operation.weight() {
+            0 => None,
+            weight => Some(Engine::hold(Arc::clone(engine), weight)?),
+        };
+        Ok(Self { operation, held })
+    }
+}
+
 /// Executes an operation. Everything that holds for all of them happens here.
-pub(crate) async fn execute<O: Operation>(context: &Context, operation: O) -> Result<O::Output> {
+pub(crate) async fn execute<O: Operation>(
+    context: &Context,
+    weighed: Weighed<O>,
+) -> Result<O::Output> {
+    let Weighed {
+        operation,
+        held: _held,
+    } = weighed;
     let _admission = context.engine.admit()?;
     let span = tracing::debug_span!(
         "operation",

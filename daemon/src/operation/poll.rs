@@ -43,6 +43,10 @@ impl Operation for Poll {
         None
     }
 
+    fn weight(&self) -> usize {
+        size_of_val(&*self.entries)
+    }
+
     fn room(&self) -> usize {
         1024 + 64 * self.entries.len()
     }

@@ -35,7 +35,8 @@ impl Operation for RecvMessages {
     }
 
     fn room(&self) -> usize {
-        1024 + self.count * (self.length + self.control_length)
+        // Beside its data each has an address, flags, and control messages that are longer on the wire than in the kernel.
+        1024 + self.count * (self.length + self.control_length + 1024)
     }
 
     fn describe(&self, call: &mut CallText) -> fmt::Result {

@@ -38,6 +38,10 @@ impl Operation for Send {
         write!(call, ", {}, {})", self.data.len(), self.flags)
     }
 
+    fn weight(&self) -> usize {
+        self.data.len()
+    }
+
     fn payload(&self) -> Option<&[u8]> {
         Some(&self.data)
     }
@@ -49,7 +53,6 @@ impl Operation for Send {
     async fn execute(self, context: &Context) -> Result<usize> {
         let patience = context.patience(self.timeout);
         let socket = context.socket(self.handle)?;
-        let _held = context.engine.hold(self.data.len())?;
         socket
             .send(&context.engine, &patience, &self.data, self.flags, None)
             .await

@@ -40,6 +40,19 @@ pub(crate) struct OutgoingMessage {
     pub(crate) control: Vec<ControlMessage<Rights>>,
 }
 
+impl OutgoingMessage {
+    /// How many bytes it keeps in memory.
+    fn weight(&self) -> usize {
+        let control = self.control.iter().map(|control| match control {
+            ControlMessage::Raw { data, .. } => data.len(),
+            ControlMessage::Rights(rights) => size_of_val(&*rights.handles),
+            _ => 0,
+        });
+        let contents = self.data.len() + control.sum::<usize>();
+        size_of::<Self>() + size_of_val(&*self.control) + contents
+    }
+}
+
 impl Operation for SendMessages {
     const VERB: &'static str = "SendMessages";
     type Output = Vec<usize>;
@@ -83,6 +96,10 @@ impl Operation for SendMessages {
         write!(call, "{})", self.flags)
     }
 
+    fn weight(&self) -> usize {
+        self.messages.iter().map(OutgoingMessage::weight).sum()
+    }
+
     fn payload(&self) -> Option<&[u8]> {
         self.messages.first().map(|message| &*message.data)
     }
@@ -97,8 +114,6 @@ impl Operation for SendMessages {
     async fn execute(self, context: &Context) -> Result<Vec<usize>> {
         let patience = context.patience(self.timeout);
         let socket = context.socket(self.handle)?;
-        let bytes = self.messages.iter().map(|message| message.data.len()).sum();
-        let _held = context.engine.hold(bytes)?;
         // The sockets that travel stay open until the kernel has its own references to them.
         let travellers: Vec<Vec<Arc<Socket>>> = self
             .messages

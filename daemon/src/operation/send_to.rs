@@ -43,6 +43,10 @@ impl Operation for SendTo {
         }
     }
 
+    fn weight(&self) -> usize {
+        self.data.len()
+    }
+
     fn payload(&self) -> Option<&[u8]> {
         Some(&self.data)
     }
@@ -54,7 +58,6 @@ impl Operation for SendTo {
     async fn execute(self, context: &Context) -> Result<usize> {
         let patience = context.patience(self.timeout);
         let socket = context.socket(self.handle)?;
-        let _held = context.engine.hold(self.data.len())?;
         socket
             .send(
                 &context.engine,

@@ -35,6 +35,10 @@ impl Operation for SetOption {
         Some(self.handle)
     }
 
+    fn weight(&self) -> usize {
+        weight(&self.value)
+    }
+
     fn describe(&self, call: &mut CallText) -> fmt::Result {
         write!(
             call,
@@ -108,5 +112,15 @@ pub(super) fn failed(
         }
         .with(name)
         .failed(source),
+    }
+}
+
+/// How many bytes a value keeps in memory beside itself.
+pub(super) fn weight(value: &OptionValue) -> usize {
+    match value {
+        OptionValue::Raw(data) => data.len(),
+        OptionValue::Name(text) | OptionValue::Text(text) => text.len(),
+        OptionValue::Integers(integers) => size_of_val(&**integers),
+        _ => 0,
     }
 }

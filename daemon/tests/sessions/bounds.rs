@@ -1,5 +1,9 @@
 //! What a session takes, and what it says beyond that: before an operation starts, so that nothing is lost.
 
+use farsock_proto::v1::{
+    self, operate_response::Message as Outgoing, operation::Request, operation_result::Outcome,
+};
+
 use crate::support::*;
 
 #[tokio::test]
@@ -31,7 +35,7 @@ async fn results_that_would_take_too_many_bytes_are_refused_before_they_start() 
     for id in 3..=over {
         stream.start(1000 + id, send(near, id.to_string().as_bytes()));
         for _ in 0..2 {
-            if let farsock_proto::v1::operate_response::Message::Ended(ended) = stream.next().await
+            if let Outgoing::Ended(ended) = stream.next().await
                 && ended.request_id == id
             {
                 assert_eq!(data(outcome(ended)), id.to_string().as_bytes());
@@ -87,7 +91,7 @@ async fn one_operation_more_than_may_be_in_flight_is_refused() {
 async fn a_client_that_never_reads_is_read_no_further_and_disturbs_nobody() {
     let daemon = farsock_daemon::embedded();
     let deaf = channel(&daemon).await;
-    let request = farsock_proto::v1::OpenSessionRequest {
+    let request = v1::OpenSessionRequest {
         lease: lease(3600),
         ..Default::default()
     };
@@ -112,4 +116,42 @@ async fn a_client_that_never_reads_is_read_no_further_and_disturbs_nobody() {
     let mut again = Stream::attach(&other, &session.session_id).await.unwrap();
     assert_eq!(again.known, [1]);
     assert_eq!(again.failed(1).await, "HANDLE_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn what_is_to_be_sent_later_takes_no_more_memory_than_what_waits_now() {
+    let daemon = farsock_daemon::embedded();
+    let channel = channel(&daemon).await;
+    let session = open(&channel).await;
+    let (near, far) = (session.first_handle, session.first_handle + 1);
+    let mut stream = Stream::attach(&channel, &session.session_id).await.unwrap();
+    stream.start(1, datagram_pair(near, far));
+    stream.succeeded(1).await;
+    stream.start(2, recv(far, 8));
+    let (large, most) = (vec![0; 2 << 20], 256 << 20);
+    let over = 3 + most / (2 << 20);
+    for id in 3..over {
+        stream.start_after(id, 2, send(near, &large));
+    }
+    stream.start_after(over, 2, send(near, b"one too many"));
+    let request = v1::ShutdownRequest {
+        handle: far,
+        how: v1::ShutdownHow::Read.into(),
+    };
+    stream.start(1000, Request::Shutdown(request));
+    let mut reasons = std::collections::BTreeMap::new();
+    while reasons.len() as u64 <= over - 3 {
+        let Outgoing::Ended(ended) = stream.next().await else {
+            panic!("no end")
+        };
+        let id = ended.request_id;
+        if let Outcome::Error(error) = outcome(ended) {
+            reasons.insert(id, reason(&error));
+        }
+    }
+    assert_eq!(reasons.remove(&over).as_deref(), Some("QUOTA_EXCEEDED"));
+    assert!(reasons.values().all(|reason| reason == "EMSGSIZE"));
+    // All is given back.
+    stream.start(1001, send(far, b"small"));
+    stream.succeeded(1001).await;
 }

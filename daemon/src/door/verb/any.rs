@@ -20,7 +20,7 @@ use super::Verb;
 use crate::{
     door::status,
     error::Error,
-    operation::{self, Clocks, Context, Operation},
+    operation::{self, Clocks, Context, Operation, Weighed},
     session::{Finished, Job, NotRun},
     socket::Watch,
 };
@@ -128,6 +128,10 @@ where
         Err(violation) => return malformed(order, violation),
     };
     let room = operation.room();
+    let operation = match Weighed::new(&context.engine, operation) {
+        Ok(operation) => operation,
+        Err(error) => return refused(order.id, &status::status(&error)),
+    };
     let Order {
         id,
         start_time,
@@ -181,9 +185,12 @@ pub(in crate::door) fn malformed(
     order: Order,
     violation: Violation,
 ) -> (usize, Job<OperationEnded>) {
-    let id = order.id;
-    let outcome = Outcome::Error(failure(&status::invalid(&violation)));
-    let finished = finished(id, outcome, None);
+    refused(order.id, &status::invalid(&violation))
+}
+
+/// A job that ends with why its operation is none.
+fn refused(id: u64, why: &Status) -> (usize, Job<OperationEnded>) {
+    let finished = finished(id, Outcome::Error(failure(why)), None);
     let job = Job::new(|_| std::future::ready(finished), not_run, false);
     (ERROR_ROOM, job)
 }

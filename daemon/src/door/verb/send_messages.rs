@@ -6,7 +6,7 @@ use farsock_proto::{
     v1::{self, SendMessagesRequest, SendMessagesResponse},
 };
 
-use super::{Verb, optional_address, timeout};
+use super::{Verb, apart, optional_address, timeout};
 use crate::{
     operation::{self, MAX_MESSAGES, MAX_PAYLOAD, OutgoingMessage, SendMessages},
     table::Handle,
@@ -23,6 +23,7 @@ impl Verb for SendMessagesRequest {
             .into_iter()
             .enumerate()
             .map(|(at, wire)| message(wire).map_err(|v| v.within(&format!("messages[{at}]"))))
+            .map(|message| message.map(by_itself))
             .collect::<Result<_, _>>()?;
         let total: usize = messages.iter().map(|message| message.data.len()).sum();
         if total > MAX_PAYLOAD {
@@ -41,6 +42,22 @@ impl Verb for SendMessagesRequest {
         SendMessagesResponse {
             bytes_sent: sent.into_iter().map(|bytes| bytes as u64).collect(),
         }
+    }
+}
+
+/// The message without what it came with.
+fn by_itself(message: OutgoingMessage) -> OutgoingMessage {
+    let control = message.control.into_iter().map(|control| match control {
+        ControlMessage::Raw { level, kind, data } => {
+            let data = apart(&data);
+            ControlMessage::Raw { level, kind, data }
+        }
+        other => other,
+    });
+    OutgoingMessage {
+        data: apart(&message.data),
+        address: message.address,
+        control: control.collect(),
     }
 }
 

@@ -6,7 +6,7 @@ use farsock_proto::{
     v1::{self, SetOptionRequest, SetOptionResponse, SocketOption, set_option_request::Name},
 };
 
-use super::{Verb, required};
+use super::{Verb, apart, required};
 use crate::{
     operation::{self, SetOption},
     table::Handle,
@@ -55,5 +55,10 @@ pub(super) fn raw(option: v1::RawOption) -> OptionName {
 /// The field `value`, which must be present.
 pub(super) fn value(field: Option<v1::OptionValue>) -> Result<OptionValue, Violation> {
     let wire = required(field, "value", "flag, integer, duration, text ...")?;
-    OptionValue::from_wire(wire, &operation::interface_index).map_err(|v| v.within("value"))
+    let value =
+        OptionValue::from_wire(wire, &operation::interface_index).map_err(|v| v.within("value"))?;
+    Ok(match value {
+        OptionValue::Raw(data) => OptionValue::Raw(apart(&data)),
+        other => other,
+    })
 }

@@ -37,7 +37,7 @@ pub(super) struct Flow<'a> {
     /// What was taken and is not in the pipe: never empty but for an empty message.
     buffer: Option<Bytes>,
     /// The buffer's memory, as long as it waits.
-    held: Option<Held<'a>>,
+    held: Option<Held<&'a Engine>>,
     moved: u64,
     /// Bytes of a message that was cut off.
     cut: u64,
@@ -267,7 +267,8 @@ impl<'a> Flow<'a> {
             match self.deliver_now(ready) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if let (Some(data), None) = (&self.buffer, &self.held) {
-                        self.held = Some(engine.hold(data.len()).map_err(Failure::Refused)?);
+                        self.held =
+                            Some(Engine::hold(engine, data.len()).map_err(Failure::Refused)?);
                     }
                     ready = waits.ready().await?;
                 }
