@@ -35,10 +35,10 @@ const MAX_FRAME: u32 = 1 << 20;
 const BULK_STREAM_WINDOW: u32 = 4 << 20;
 /// All flows together may: eight that all arrive at once. Each is always read, so they do not hold each other up.
 const BULK_CONNECTION_WINDOW: u32 = 32 << 20;
-/// Only network connections need pings: on one machine the end of a daemon ends its connections.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-/// How long a ping may stay unanswered until the connection counts as broken.
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// The shortest time between pings, and for their answers, of a client that did not ask for a shorter one.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+/// The session's lease if its options name none, as the daemon has it.
+const DEFAULT_LEASE: Duration = Duration::from_secs(30);
 /// What the daemon sees as the authority of connections that have no host of their own.
 const LOCAL_AUTHORITY: &str = "http://localhost";
 
@@ -47,9 +47,17 @@ const LOCAL_AUTHORITY: &str = "http://localhost";
 pub struct Builder {
     timeout: Option<Duration>,
     connect_timeout: Duration,
+    keep_alive: Option<KeepAlive>,
     max_response_bytes: usize,
     instance: Instance,
     session: SessionChoice,
+}
+
+/// How it is found out that a connection carries nothing any more.
+#[derive(Clone, Copy, Debug)]
+struct KeepAlive {
+    interval: Duration,
+    timeout: Duration,
 }
 
 /// How calls on sockets are made.
@@ -79,6 +87,7 @@ impl Default for Builder {
         Self {
             timeout: None,
             connect_timeout: Duration::from_secs(10),
+            keep_alive: None,
             max_response_bytes: 64 << 20,
             instance: Instance::Found,
             session: SessionChoice::Own(SessionOptions::default()),
@@ -136,6 +145,18 @@ impl Builder {
         self
     }
 
+    /// How it is found out that the connection to the daemon carries nothing any more, though it has not ended: every `interval` in
+    /// which nothing came the daemon is asked for a sign (a PING of HTTP/2), and after `timeout` without one the connection counts as
+    /// broken. Default: a sixth and a third of the session's lease, so that the session can be found again before its lease is over,
+    /// and not less than 1 s; without a session 5 s and 10 s.
+    ///
+    /// On every transport: also a unix socket may be one end of a way to another host.
+    #[must_use]
+    pub fn keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
+        self.keep_alive = Some(KeepAlive { interval, timeout });
+        self
+    }
+
     /// The largest answer in bytes that the client takes memory for; default: 64 MiB. Should be
     /// above the daemon's [`Limits::max_payload_bytes`](crate::Limits): a session's stream ends with
     /// an answer that is larger, and the session's calls with it.
@@ -183,11 +204,7 @@ impl Builder {
                     .await
             }
             Target::Tcp { host, port } => {
-                let endpoint = self
-                    .endpoint(&target::tcp_origin(&host, port), address)?
-                    .http2_keep_alive_interval(PING_INTERVAL)
-                    .keep_alive_timeout(PING_TIMEOUT)
-                    .keep_alive_while_idle(true);
+                let endpoint = self.endpoint(&target::tcp_origin(&host, port), address)?;
                 self.finish(endpoint, address, move || {
                     target::dial_tcp(host.clone(), port)
                 })
@@ -213,12 +230,28 @@ impl Builder {
     }
 
     fn endpoint(&self, origin: &str, name: &str) -> Result<Endpoint> {
+        let KeepAlive { interval, timeout } = self.patience();
         Ok(Endpoint::from_shared(origin.to_owned())
             .map_err(|error| Error::unreachable_at(name, &error))?
             .connect_timeout(self.connect_timeout)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_frame_size(MAX_FRAME))
+            .max_frame_size(MAX_FRAME)
+            .http2_keep_alive_interval(interval)
+            .keep_alive_timeout(timeout)
+            .keep_alive_while_idle(true))
+    }
+
+    /// See [`Builder::keep_alive`].
+    fn patience(&self) -> KeepAlive {
+        let lease = match &self.session {
+            SessionChoice::Own(options) => options.lease.unwrap_or(DEFAULT_LEASE),
+            SessionChoice::None | SessionChoice::Joined(_) => DEFAULT_LEASE,
+        };
+        self.keep_alive.unwrap_or(KeepAlive {
+            interval: (lease / 6).max(LEAST_PATIENCE),
+            timeout: (lease / 3).max(LEAST_PATIENCE),
+        })
     }
 
     /// Opens the connection and settles the instance; `name` is how errors call the daemon.

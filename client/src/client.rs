@@ -23,11 +23,14 @@ use crate::{Builder, Result, pump::Pump, stream::Stream};
 /// not answered under the same ids, and each call happens once. If the daemon cannot be reached until
 /// the session's lease is over, or does not know the session any more (it was restarted), every call
 /// ends as [`Reason::SessionExpired`](crate::Reason::SessionExpired), and the client is of no more
-/// use.
+/// use. A connection that carries nothing any more and does not break is found out by pings, within half
+/// of the lease ([`Builder::keep_alive`]).
 ///
-/// The session's sockets live as long as the session: it is closed when the last clone of the client
-/// is dropped, soon after and best effort, and by its lease (30 s) if this process dies. Sockets that
-/// shall outlive the client need [`Builder::unary`].
+/// The session's sockets live as long as the session. [`close`](Self::close) ends it, and returns when
+/// they are closed. The drop of the last clone asks the daemon for it without waiting, and a runtime that
+/// ends right after the drop, as at the end of `main`, seldom lets it out: then, as if the process had
+/// died, the lease ends the session (30 s), and until then its addresses are in use. Sockets that shall
+/// outlive the client need [`Builder::unary`].
 ///
 /// More calls than the daemon takes at once wait for room, in order. A close may overtake them: it
 /// makes room.

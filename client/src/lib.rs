@@ -34,6 +34,7 @@
 //!
 //! near.close().await?; // what is not closed is closed on drop, best effort
 //! assert!(far.recv(64).await?.end_of_stream);
+//! client.close().await?; // all of the client's sockets are closed now
 //! # Ok(())
 //! # }
 //! ```

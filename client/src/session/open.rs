@@ -165,7 +165,7 @@ impl Session {
     ///
     /// [`Reason::SessionNotFound`](crate::Reason::SessionNotFound) if it was over.
     pub async fn close(self) -> Result<u32> {
-        self.client.close_session(self.id(), false).await
+        self.client.close().await
     }
 
     pub(crate) fn into_client(self) -> Client {

@@ -123,3 +123,21 @@ async fn a_call_that_waits_goes_on_when_the_connection_is_back() -> Result<(), E
     assert_eq!(pipes.connections(), 2);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_connection_that_falls_silent_is_found_out_and_each_call_happens_once()
+-> Result<(), Error> {
+    let daemon = farsock_daemon::embedded();
+    let pipes = Pipes::to(daemon.connector());
+    let soon = std::time::Duration::from_millis(50);
+    let builder = Client::builder().keep_alive(soon, soon);
+    let client = builder.connect_with(pipes.connector()).await?;
+    let (near, far) = UnixDatagram::pair(&client).await?;
+    for number in 0..5_u8 {
+        pipes.silence();
+        near.send(vec![number]).await?;
+        assert_eq!(far.recv(64).await?, vec![number]);
+    }
+    assert!(pipes.connections() > 5);
+    Ok(())
+}

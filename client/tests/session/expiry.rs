@@ -149,3 +149,21 @@ async fn calls_of_a_client_that_joined_belong_to_the_session() -> Result<(), Err
     assert!(other.renew_session(&id).await.is_err());
     Ok(())
 }
+
+#[tokio::test]
+async fn a_client_that_is_closed_has_no_sockets_any_more() -> Result<(), Error> {
+    let daemon = farsock_daemon::embedded();
+    let client = Client::connect_with(daemon.connector()).await?;
+    let listener = client.tcp_listener("127.0.0.1:0").await?;
+    let address = listener.local_addr();
+    assert_eq!(client.clone().close().await?, 1);
+    let error = listener.accept().await.expect_err("it is closed");
+    assert_eq!(error.reason(), Some(Reason::SessionExpired));
+    let other = Client::connect_with(daemon.connector()).await?;
+    other.tcp_listener(address).await?;
+    let unary = Client::builder().unary(true);
+    let unary = unary.connect_with(daemon.connector()).await?;
+    let handle = unary.tcp_socket().await?.into_handle();
+    assert_eq!(unary.close().await?, 0);
+    other.adopt(handle).info().await.map(drop)
+}

@@ -1,4 +1,4 @@
-//! Connections to a daemon that break after so many bytes, or on demand.
+//! Connections to a daemon that break after so many bytes, or on demand, or that fall silent.
 
 use std::{
     future::Future,
@@ -30,6 +30,8 @@ pub(crate) struct Pipes {
     connections: Arc<AtomicUsize>,
     /// Each change breaks all connections.
     cut: watch::Sender<()>,
+    /// How many connections, from the first, carry nothing any more and do not break.
+    silent: Arc<AtomicUsize>,
 }
 
 /// The bytes that connections carry before they break.
@@ -53,6 +55,7 @@ impl Pipes {
             budgets: None,
             connections: Arc::default(),
             cut: watch::Sender::new(()),
+            silent: Arc::default(),
         }
     }
 
@@ -72,6 +75,15 @@ impl Pipes {
     /// Breaks all connections.
     pub(crate) fn cut(&self) {
         self.cut.send_replace(());
+    }
+
+    /// Lets all connections of now fall silent: as one whose other end is gone without a word.
+    #[allow(
+        dead_code,
+        reason = "not every test that shares this file has silent connections"
+    )]
+    pub(crate) fn silence(&self) {
+        self.silent.store(self.connections(), Ordering::SeqCst);
     }
 
     pub(crate) fn draw(&self, range: RangeInclusive<u64>) -> u64 {
@@ -95,14 +107,16 @@ impl Pipes {
     async fn pipe(&self) -> io::Result<Pipe> {
         let mut cut = self.cut.subscribe();
         let inner = (self.connect)().await?;
-        let first = self.connections.fetch_add(1, Ordering::SeqCst) == 0;
+        let number = self.connections.fetch_add(1, Ordering::SeqCst);
         let budget = match &self.budgets {
-            Some(budgets) if first => budgets.first,
+            Some(budgets) if number == 0 => budgets.first,
             Some(budgets) => Some(self.draw(budgets.others.clone())),
             None => None,
         };
         Ok(Pipe {
             inner,
+            number,
+            silent: Arc::clone(&self.silent),
             budget: budget.map(|bytes| AtomicI64::new(i64::try_from(bytes).expect("small"))),
             cut: Box::pin(async move {
                 let _ = cut.changed().await;
@@ -114,11 +128,17 @@ impl Pipes {
 /// One connection.
 pub(crate) struct Pipe {
     inner: DuplexStream,
+    number: usize,
+    silent: Arc<AtomicUsize>,
     budget: Option<AtomicI64>,
     cut: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl Pipe {
+    fn is_silent(&self) -> bool {
+        self.number < self.silent.load(Ordering::SeqCst)
+    }
+
     fn is_broken(&mut self, context: &mut Context<'_>) -> bool {
         let budget = self.budget.as_ref();
         budget.is_some_and(|budget| budget.load(Ordering::SeqCst) <= 0)
@@ -147,6 +167,9 @@ impl AsyncRead for Pipe {
         if self.is_broken(context) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
+        if self.is_silent() {
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(context, buffer);
         self.spend(buffer.filled().len() - before);
@@ -162,6 +185,9 @@ impl AsyncWrite for Pipe {
     ) -> Poll<io::Result<usize>> {
         if self.is_broken(context) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        if self.is_silent() {
+            return Poll::Ready(Ok(data.len()));
         }
         let part = &data[..self.allow(data.len())];
         let written = Pin::new(&mut self.inner).poll_write(context, part);
