@@ -12,7 +12,7 @@ use std::{
 use ::bytes::Bytes;
 
 use super::{
-    Credit, Ending, Opened, Opening, RETENTION, any,
+    Credit, Ending, Opened, Opening, RETENTION, Side, Tally, any,
     buffer::Buffers,
     items,
     ledger::{Delivery, Item as _},
@@ -122,11 +122,15 @@ impl ByteFlow {
 
     fn resume(&self, line: &Arc<Line>, opening: Opening) -> Result<Opened, Error> {
         let mut receiving = self.receiving();
+        let mut sending = self.sending();
+        let before = tally(&receiving, &sending);
         let receive_offset = receiving
             .delivery
             .open(opening.received, opening.window)
             .map_err(|unknown| self.unknown(unknown.0))?;
-        receiving.line = Some(Arc::clone(line));
+        if let Some(holder) = receiving.line.replace(Arc::clone(line)) {
+            holder.left(before);
+        }
         receiving.told = false;
         if receiving
             .ended
@@ -136,12 +140,12 @@ impl ByteFlow {
             // It may be connected now.
             receiving.ended = None;
         }
-        let mut sending = self.sending();
         let credit = sending.open(line);
         Ok(Opened {
             send_offset: credit.received,
             send_limit: credit.limit,
             receive_offset,
+            before,
         })
     }
 
@@ -270,10 +274,12 @@ impl ByteFlow {
     pub(crate) fn leave(&self, line: &Arc<Line>) {
         {
             let mut receiving = self.receiving();
+            let mut sending = self.sending();
             if holds(receiving.line.as_ref(), line) {
+                line.left(tally(&receiving, &sending));
                 receiving.line = None;
             }
-            self.sending().leave(line);
+            sending.leave(line);
         }
         let socket = self.socket.upgrade();
         self.seat.leave(line, socket.as_deref(), || self.is_empty());
@@ -326,7 +332,26 @@ impl ByteFlow {
     }
 }
 
+/// What the flow has moved.
+fn tally(receiving: &Receiving, sending: &Sending) -> Tally {
+    Tally {
+        sent: sending.side(),
+        received: receiving.side(),
+    }
+}
+
 impl Receiving {
+    /// What it has moved.
+    fn side(&self) -> Side {
+        let end = self.delivery.end();
+        Side {
+            bytes: end,
+            left: end - self.delivery.acknowledged(),
+            ended: self.ended.as_ref().map(|end| end.half()),
+            ..Side::default()
+        }
+    }
+
     /// What is to be said next; none if it is to be waited for.
     fn next(
         &mut self,

@@ -6,6 +6,7 @@ mod bounds;
 mod bytes;
 mod datagrams;
 mod exclusive;
+mod journal;
 mod resume;
 mod slow_readers;
 mod support;
