@@ -6,9 +6,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{CallText, Journal, Record};
+use super::{CallText, Record};
 use crate::{
-    engine::Owner,
+    engine::{Engine, Owner},
     flow::{Half, Line, Side, Tally},
     operation::{AcceptMany, Context, Datagrams, Operation as _, Stream},
     table::Handle,
@@ -61,7 +61,7 @@ pub(crate) enum StreamOutcome {
 /// though nobody watches now.
 #[derive(Debug)]
 pub(crate) struct StreamEntry {
-    journal: Arc<Journal>,
+    engine: Arc<Engine>,
     owner: Owner,
     session_id: Option<String>,
     handle: Handle,
@@ -102,11 +102,10 @@ impl StreamEntry {
         line: &Arc<Line>,
         before: Tally,
     ) -> Self {
-        let journal = &context.engine.journal;
-        journal.stream_begins();
+        context.engine.journal.stream_begins();
         let session = context.session.as_ref();
         Self {
-            journal: Arc::clone(journal),
+            engine: Arc::clone(&context.engine),
             owner: context.owner,
             session_id: session.map(|session| session.session_id().to_owned()),
             handle,
@@ -169,10 +168,15 @@ impl StreamEntry {
 
 impl Drop for StreamEntry {
     fn drop(&mut self) {
-        if let Some(channel) = self.journal.watched(self.owner) {
+        let Engine {
+            journal, memory, ..
+        } = &*self.engine;
+        if let Some(channel) = journal.watched(self.owner) {
             channel.send(self.record());
         }
-        self.journal.stream_ends();
+        journal.stream_ends();
+        // What it kept is gone, or goes with its socket.
+        memory.let_go();
     }
 }
 
