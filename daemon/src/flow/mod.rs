@@ -12,6 +12,7 @@ mod bytes;
 mod datagrams;
 mod items;
 mod ledger;
+mod receiving;
 mod seat;
 mod sending;
 mod tally;
