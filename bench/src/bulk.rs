@@ -1,4 +1,4 @@
-//! Bytes by the daemon beside the same bytes by other relays: what `stream-up` and `stream-down` share.
+//! Bytes by the daemon beside the same bytes by other relays: what `stream-up`, `stream-down` and `splice` share.
 
 use std::{
     fmt,
@@ -14,7 +14,7 @@ use crate::{
     cpu,
     far_end::{Ask, FarEnd},
     pattern::{Arrived, Pattern},
-    relay::{Naive, Ours, Relay, Socat, Ssh},
+    relay::{Naive, Ours, Relay, Socat, Splice, Ssh},
     report::{Row, Target},
     rounds::{Rounds, take_turns},
     stats,
@@ -62,7 +62,7 @@ struct Measured {
     cpu: Option<f64>,
 }
 
-/// Measures all of them, and makes a row for each of the others.
+/// Measures the daemon's streams and all of the others, and makes a row for each of these.
 ///
 /// # Errors
 /// The daemon does not do it, or what arrived is not what was sent.
@@ -75,7 +75,7 @@ pub(crate) fn rows(
     let mut far_end = FarEnd::start()?;
     let address = far_end.address();
     let mut ours = Ours::new(Arc::clone(&runtime), &plan.daemon, address)?;
-    let mut peers = [
+    let peers = vec![
         Peer {
             name: "socat -b262144",
             target: Target::AtLeast(0.75),
@@ -95,21 +95,51 @@ pub(crate) fn rows(
             relay: Ssh::new(address).map(boxed),
         },
     ];
+    against(case, plan, direction, &mut far_end, &mut ours, peers)
+}
 
+/// Measures the daemon's Splice and socat, both between two TCP connections of their own, in one direction.
+///
+/// # Errors
+/// As of [`rows`].
+pub(crate) fn spliced(case: &'static str, plan: &Plan) -> Result<Vec<Row>, Failure> {
+    let runtime = Arc::new(Runtime::new()?);
+    let mut far_end = FarEnd::start()?;
+    let address = far_end.address();
+    let mut ours = Splice::new(runtime, &plan.daemon, address)?;
+    let peers = vec![Peer {
+        name: "socat -b262144",
+        // Neither has anything between the two: no HTTP/2 and no client.
+        target: Target::AtLeast(0.9),
+        share: 1,
+        relay: Socat::new(address).map(boxed),
+    }];
+    against(case, plan, Direction::Up, &mut far_end, &mut ours, peers)
+}
+
+/// Measures ours and the peers, and makes a row for each of these.
+fn against(
+    case: &'static str,
+    plan: &Plan,
+    direction: Direction,
+    far_end: &mut FarEnd,
+    ours: &mut dyn Relay,
+    mut peers: Vec<Peer>,
+) -> Result<Vec<Row>, Failure> {
     let bytes = if plan.quick { QUICK_BYTES } else { BYTES };
     let mut course = Course::new(direction);
     let (rounds, warm_up) = (plan.rounds.min(MOST_ROUNDS), WARM_UP.min(bytes));
-    course.run(&mut far_end, &mut ours, warm_up)?;
+    course.run(far_end, ours, warm_up)?;
     // Ours first, then the peers that are here.
-    let mut contestants: Vec<(&mut dyn Relay, u64)> = vec![(&mut ours, bytes)];
+    let mut contestants: Vec<(&mut dyn Relay, u64)> = vec![(ours, bytes)];
     for peer in &mut peers {
         if let Ok(relay) = &mut peer.relay {
-            course.run(&mut far_end, relay.as_mut(), warm_up)?;
+            course.run(far_end, relay.as_mut(), warm_up)?;
             contestants.push((relay.as_mut(), bytes / peer.share));
         }
     }
     let measured = take_turns(rounds, &mut contestants, |(relay, bytes)| {
-        course.run(&mut far_end, *relay, *bytes)
+        course.run(far_end, *relay, *bytes)
     })?;
     let (ours, mut theirs) = measured.split_first().ok_or("nobody was measured")?;
 

@@ -74,6 +74,7 @@ pub(crate) struct Manner {
 pub(crate) struct Readers {
     manner: Manner,
     readers: Arc<Vec<Reader>>,
+    handles: Vec<u64>,
     tasks: JoinSet<()>,
     started: Option<Instant>,
 }
@@ -125,6 +126,7 @@ impl Readers {
         let mut readers = Self {
             manner,
             readers: Arc::default(),
+            handles: Vec::with_capacity(manner.count),
             tasks: JoinSet::new(),
             started: None,
         };
@@ -143,7 +145,8 @@ impl Readers {
             opened.push(one??);
         }
         let mut all = Vec::with_capacity(opened.len());
-        for (reader, responses) in opened {
+        for (reader, handle, responses) in opened {
+            readers.handles.push(handle);
             readers.tasks.spawn(reader.clone().hear(responses, manner));
             all.push(reader);
         }
@@ -157,6 +160,21 @@ impl Readers {
         self.started = Some(Instant::now());
         let readers = Arc::clone(&self.readers);
         self.tasks.spawn(read(readers, self.manner));
+    }
+
+    /// Ends the streams, and closes their sockets.
+    ///
+    /// # Errors
+    /// The daemon's answer.
+    pub(crate) async fn close(mut self, channel: &Channel) -> Result<(), Failure> {
+        self.tasks.shutdown().await;
+        drop(self.readers);
+        let mut sockets = Client::new(channel.clone());
+        for handle in self.handles {
+            let abort = true;
+            sockets.close(v1::CloseRequest { handle, abort }).await?;
+        }
+        Ok(())
     }
 
     /// Waits until every window is full.
@@ -233,7 +251,7 @@ impl Reader {
         channel: Channel,
         source: SocketAddr,
         manner: Manner,
-    ) -> Result<(Self, Streaming<v1::StreamResponse>), Failure> {
+    ) -> Result<(Self, u64, Streaming<v1::StreamResponse>), Failure> {
         let mut sockets = Client::new(channel.clone());
         let handle = connection::create_socket(&mut sockets, SocketType::Stream).await?;
         let value = Some(Value::Integer(RECEIVE_BUFFER.try_into()?));
@@ -267,7 +285,7 @@ impl Reader {
             .stream(UnboundedReceiverStream::new(receiver))
             .await?
             .into_inner();
-        Ok((reader, responses))
+        Ok((reader, handle, responses))
     }
 
     /// Takes what comes, until it ends, which it shall not.

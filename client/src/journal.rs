@@ -29,7 +29,7 @@ pub struct JournalOptions {
     pub payload_bytes: u32,
 }
 
-/// An operation that has ended.
+/// An operation that has ended, or what happened to a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalRecord {
     /// Counts the caller's records, up from 1 while somebody watches.
@@ -62,6 +62,58 @@ pub struct JournalRecord {
     pub duration: Duration,
     /// The first bytes of its payload, of several messages the first one's.
     pub payload: Option<Bytes>,
+    /// What happened to a stream, if that is what the record tells of.
+    pub stream: Option<JournalStream>,
+}
+
+/// What happened to a stream: the bytes, datagrams or connections of a handle, as flows and
+/// [`incoming`](crate::TcpListener::incoming) open them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalStream {
+    /// Counts the openings of the handle's stream, up from 1. After a broken connection a stream is opened again.
+    pub opening: u64,
+    /// What happened.
+    pub event: JournalStreamEvent,
+}
+
+/// What can happen to a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JournalStreamEvent {
+    /// It was opened.
+    Opened {
+        /// Whether it goes on where an earlier opening was.
+        resumed: bool,
+        /// Whether that one was still there, and has ended with this.
+        took_over: bool,
+        /// Where sending goes on; of bytes their number so far.
+        send_offset: u64,
+        /// Where receiving goes on.
+        receive_offset: u64,
+    },
+    /// The opening has ended.
+    Ended {
+        /// From the client to the socket; none of connections.
+        sent: Option<JournalDirection>,
+        /// From the socket to the client.
+        received: JournalDirection,
+    },
+}
+
+/// What one direction of a stream moved through the socket while it was open.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JournalDirection {
+    /// Bytes of payload.
+    pub bytes: u64,
+    /// Datagrams, or connections.
+    pub items: u64,
+    /// Datagrams that could not be sent, or errors that receiving or accepting met.
+    pub failed: u64,
+    /// What the socket has not taken yet, or the client not acknowledged, in the units of the offsets.
+    pub left: u64,
+    /// Whether the direction has ended: by the half-close of one side, or by an error.
+    pub ended: bool,
+    /// The errno's name that it ended with.
+    pub errno_name: Option<String>,
 }
 
 /// What a journal tells.
@@ -167,7 +219,41 @@ fn record(wire: v1::JournalRecord) -> Result<JournalRecord, Violation> {
         waited: convert::span("waited", wire.waited)?,
         duration: convert::span("duration", wire.duration)?,
         payload: wire.payload,
+        stream: wire
+            .stream
+            .map(|wire| stream(wire).map_err(|v| v.within("stream")))
+            .transpose()?,
     })
+}
+
+fn stream(wire: v1::JournalStream) -> Result<JournalStream, Violation> {
+    use v1::journal_stream::Event;
+    let event = match convert::present("event", wire.event)? {
+        Event::Opened(opened) => JournalStreamEvent::Opened {
+            resumed: opened.resumed,
+            took_over: opened.took_over,
+            send_offset: opened.send_offset,
+            receive_offset: opened.receive_offset,
+        },
+        Event::Ended(ended) => JournalStreamEvent::Ended {
+            sent: ended.sent.map(direction),
+            received: direction(convert::present("received", ended.received)?),
+        },
+    };
+    let opening = wire.opening;
+    Ok(JournalStream { opening, event })
+}
+
+fn direction(wire: v1::JournalDirection) -> JournalDirection {
+    let errno_name = wire.errno_name;
+    JournalDirection {
+        bytes: wire.bytes,
+        items: wire.items,
+        failed: wire.failed,
+        left: wire.left,
+        ended: wire.ended,
+        errno_name: (!errno_name.is_empty()).then_some(errno_name),
+    }
 }
 
 fn invalid(violation: Violation) -> Error {

@@ -105,7 +105,10 @@ pub use crate::{
         interfaces::{Interface, InterfaceAddress},
         resolve::{Resolution, ResolveOptions, ResolvedAddress},
     },
-    journal::{Journal, JournalEvent, JournalOptions, JournalRecord},
+    journal::{
+        Journal, JournalDirection, JournalEvent, JournalOptions, JournalRecord, JournalStream,
+        JournalStreamEvent,
+    },
     net::{
         datagrams::{Datagrams, DatagramsOptions},
         halves::{OwnedReadHalf, OwnedWriteHalf},

@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     error::{Error, Result},
     journal::Journal,
+    memory::Memory,
     socket::{Ended, Patience, Reactor, Socket, Watch},
     sys,
     table::Table,
@@ -67,6 +68,7 @@ pub(crate) struct Engine {
     pub(crate) reactor: Arc<Reactor>,
     pub(crate) closing: TaskTracker,
     pub(crate) journal: Arc<Journal>,
+    pub(crate) memory: Arc<Memory>,
     limits: EngineLimits,
     instance_id: String,
     start_time: SystemTime,
@@ -89,6 +91,7 @@ impl Engine {
             reactor: Reactor::start()?,
             closing: TaskTracker::new(),
             journal: Arc::default(),
+            memory: Arc::default(),
             limits,
             instance_id: sys::random::hex_id()?,
             start_time: SystemTime::now(),
@@ -197,10 +200,13 @@ impl Engine {
         let descriptor = socket.bequeath();
         socket.end(Ended::Closed);
         drop(socket);
+        let memory = Arc::clone(&self.memory);
         self.closing.spawn(async move {
             let fd = descriptor
                 .await
                 .map_err(|_gone| io::Error::from(io::ErrorKind::NotFound))?;
+            // With the socket's last user its stream is gone, and what that kept.
+            memory.let_go();
             if sys::socket::closes_slowly(fd.as_fd()) {
                 // It blocks even on a non-blocking descriptor.
                 tokio::task::spawn_blocking(move || sys::socket::close(fd))

@@ -10,6 +10,7 @@ mod id_set;
 mod journal;
 pub mod listener;
 pub mod log;
+mod memory;
 mod operation;
 mod resolver;
 pub mod server;

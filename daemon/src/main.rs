@@ -58,7 +58,8 @@ fn serve(config: Config) -> Result<(), Failure> {
         .build()?;
     let served = runtime.block_on(async {
         let shutdown = Shutdown::on_signals()?;
-        Server::bind(config).await?.run(shutdown).await;
+        let server = Server::bind(config).await?.giving_memory_back();
+        server.run(shutdown).await;
         Ok(())
     });
     // A look-up that still runs is left to end with the process.

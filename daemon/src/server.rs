@@ -1,6 +1,7 @@
 //! The server: an engine behind listeners, from its first connection to its last.
 //!
-//! Tasks: one accept loop per listener and one per connection, all on one tracker that [`Server::run`] waits for.
+//! Tasks: one accept loop per listener and one per connection, all on one tracker that [`Server::run`] waits for; and the one that gives
+//! memory back ([`memory`]), which ends with it.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -8,7 +9,7 @@ use farsock_proto::{
     codec::MAX_MESSAGE_BYTES,
     v1::{host_service_server::HostServiceServer, journal_service_server::JournalServiceServer},
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::task::TaskTracker;
 use tonic::{
     server::NamedService,
@@ -22,6 +23,7 @@ use crate::{
     door::{self, host::HostDoor, journal::JournalDoor, session::ApiSessions, stream::StreamDoor},
     engine::{Engine, EngineLimits},
     listener::{ListenAddress, ListenError, Listener, accept, connection::Connections},
+    memory,
     shutdown::Shutdown,
 };
 
@@ -41,6 +43,7 @@ pub struct Server {
     config: Config,
     engine: Arc<Engine>,
     listeners: Vec<Listener>,
+    gives_memory_back: bool,
 }
 
 /// Serves at the listeners until `shutdown`, then closes every socket.
@@ -82,7 +85,16 @@ impl Server {
             config,
             engine,
             listeners,
+            gives_memory_back: false,
         })
+    }
+
+    /// Gives memory that the allocator keeps back to the kernel whenever the daemon has become quiet, by malloc_trim(3). For a process that is
+    /// nothing but the daemon.
+    #[must_use]
+    pub fn giving_memory_back(mut self) -> Self {
+        self.gives_memory_back = true;
+        self
     }
 
     /// Where clients reach it, with the ports that the kernel chose.
@@ -101,7 +113,13 @@ impl Server {
         let mut health = HealthReporter::new();
         report(&health, ServingStatus::Serving).await;
         let routes = routes(&engine, &sessions, &self.config, &health, &shutdown);
-        let connections = Connections::new(routes, shutdown.clone());
+        let memory = Arc::clone(&engine.memory);
+        let connections = Connections::new(routes, shutdown.clone(), Arc::clone(&memory));
+        // Dropped with this future, and so ended.
+        let mut giving = JoinSet::new();
+        if self.gives_memory_back {
+            giving.spawn(memory::give_back(memory));
+        }
         let permits = Arc::new(Semaphore::new(self.config.max_connections));
         let tasks = TaskTracker::new();
         for listener in self.listeners {

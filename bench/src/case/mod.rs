@@ -10,6 +10,7 @@ mod operation_latency;
 mod operation_rate;
 mod setup_rtt;
 mod slow_readers;
+mod splice;
 mod stall_isolation;
 mod start;
 mod stream_down;
@@ -32,6 +33,7 @@ pub(crate) const CASES: &[Case] = &[
     setup_rtt::CASE,
     stream_up::CASE,
     stream_down::CASE,
+    splice::CASE,
     datagrams_up::CASE,
     datagrams_down::CASE,
     accept_rate::CASE,

@@ -48,6 +48,9 @@ const QUICK_READERS: usize = 500;
 /// How long they read before anything is looked at.
 const READING: Duration = Duration::from_secs(5);
 
+/// How long after the readers have gone what stays with the daemon is looked at: it gives memory back when it is quiet.
+const AFTER: Duration = Duration::from_secs(5);
+
 /// What the daemon holds is less than what it was granted.
 const WITHIN: Target = Target::AtMost(1.0);
 
@@ -169,6 +172,10 @@ impl Crowd<'_> {
             &[memory.grown(&crowded.daemon)? / self.manner.count as f64],
             self.manner.window as f64 / 1024.0,
         )?;
+        let note = memory.note(&crowded.daemon)?;
+        readers.close(&crowded.channel).await?;
+        tokio::time::sleep(AFTER).await;
+        let left = crowded.daemon.resident_bytes()? >> 20;
         let memory = Row::compared(
             CASE.name,
             self.unit,
@@ -176,10 +183,10 @@ impl Crowd<'_> {
             "the window",
             self.target,
             format_args!(
-                "{} readers on one connection, {rate:.2} B/s each; no GOAWAY, and none of {connections} connections ended; {}; \
-                 {cpu:.0} % of a core; {lost} datagrams lost",
+                "{} readers on one connection, {rate:.2} B/s each; no GOAWAY, and none of {connections} connections ended; {note}, \
+                 {left} MiB {} s after the readers had gone; {cpu:.0} % of a core; {lost} datagrams lost",
                 self.manner.count,
-                memory.note(&crowded.daemon)?,
+                AFTER.as_secs(),
             ),
         );
         rows.insert(0, memory);

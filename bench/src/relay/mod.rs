@@ -3,6 +3,7 @@
 mod naive;
 mod ours;
 mod socat;
+mod splice;
 mod ssh;
 
 use std::{
@@ -22,6 +23,7 @@ use crate::{
 pub(crate) use naive::{Naive, serve as serve_naive};
 pub(crate) use ours::Ours;
 pub(crate) use socat::Socat;
+pub(crate) use splice::Splice;
 pub(crate) use ssh::Ssh;
 
 /// Something that takes bytes from here to the far end and back, as processes of its own.
@@ -59,7 +61,10 @@ struct Plain(TcpStream);
 
 impl Plain {
     fn connect(relay: SocketAddr) -> Result<Self, Failure> {
-        let stream = TcpStream::connect(relay)?;
+        Self::new(TcpStream::connect(relay)?)
+    }
+
+    fn new(stream: TcpStream) -> Result<Self, Failure> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;

@@ -7,8 +7,11 @@ use std::{
     time::Duration,
 };
 
-use farsock_client::{JournalEvent, JournalOptions, JournalRecord};
-use serde_json::json;
+use farsock_client::{
+    JournalDirection, JournalEvent, JournalOptions, JournalRecord, JournalStream,
+    JournalStreamEvent,
+};
+use serde_json::{Value, json};
 
 use crate::{
     args::{Global, handle},
@@ -27,6 +30,11 @@ const DEFAULT_COUNT: u64 = 10;
 /// the call, what it returned, and how long it took, in seconds. "attached" on stderr tells that it has begun. Payloads are "..." unless
 /// --payload asks for them. `= ? (abandoned)` is a call whose client went away before its end. Whoever reads too slowly is told how
 /// many records are missing.
+///
+/// Of the bulk data that nc, forward and programs stream there is a line when a stream is opened, such as `stream_open(3, 1048576) = 0`,
+/// and one when it has ended, with what it moved: `stream_end(3) = 12 (5 sent until SHUT_WR, 7 received until EOF)`. One that was opened
+/// again after a broken connection is `= 0 (resumed at 5 sent, 7 received)`. Datagrams have `datagrams_open` and `datagrams_end`, accepted
+/// connections `accept_many_open`, an `accept` each, and `accept_many_end`.
 ///
 /// With --session, only that session's operations. Watching renews no lease.
 #[derive(clap::Args)]
@@ -169,6 +177,59 @@ fn fields(record: &JournalRecord) -> Fields {
             "payload_hex",
             record.payload.as_ref().map(|data| payload::to_hex(data)),
         )
+        .with("stream", record.stream.as_ref().map(Stream))
+}
+
+/// What happened to a stream. In text it is in the call and its result.
+struct Stream<'a>(&'a JournalStream);
+
+impl Show for Stream<'_> {
+    fn text(&self) -> String {
+        self.json().to_string()
+    }
+
+    fn json(&self) -> Value {
+        let fields = Fields::default().with("opening", self.0.opening);
+        let fields = match &self.0.event {
+            JournalStreamEvent::Opened {
+                resumed,
+                took_over,
+                send_offset,
+                receive_offset,
+            } => fields
+                .with("event", "opened")
+                .with("resumed", *resumed)
+                .with("took_over", *took_over)
+                .with("send_offset", *send_offset)
+                .with("receive_offset", *receive_offset),
+            JournalStreamEvent::Ended { sent, received } => fields
+                .with("event", "ended")
+                .with("sent", sent.as_ref().map(Direction))
+                .with("received", Direction(received)),
+        };
+        fields.json()
+    }
+}
+
+/// What one direction moved.
+struct Direction<'a>(&'a JournalDirection);
+
+impl Show for Direction<'_> {
+    fn text(&self) -> String {
+        self.json().to_string()
+    }
+
+    fn json(&self) -> Value {
+        let Self(direction) = self;
+        Fields::default()
+            .with("bytes", direction.bytes)
+            .with("items", direction.items)
+            .with("failed", direction.failed)
+            .with("left", direction.left)
+            .with("ended", direction.ended)
+            .with("errno_name", direction.errno_name.clone())
+            .json()
+    }
 }
 
 #[cfg(test)]
@@ -177,9 +238,9 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_line_has_time_session_call_result_and_duration() {
-        let mut record = JournalRecord {
+    /// A record of little.
+    fn accepted() -> JournalRecord {
+        JournalRecord {
             sequence: 1,
             owner: "uid 0".to_owned(),
             session_id: None,
@@ -194,7 +255,50 @@ mod tests {
             waited: Duration::ZERO,
             duration: Duration::from_micros(42),
             payload: None,
+            stream: None,
+        }
+    }
+
+    #[test]
+    fn a_stream_is_an_object_in_json_and_null_where_there_is_none() {
+        assert_eq!(fields(&accepted()).json()["stream"], Value::Null);
+        let of = |event| JournalRecord {
+            stream: Some(JournalStream { opening: 2, event }),
+            ..accepted()
         };
+        let opened = of(JournalStreamEvent::Opened {
+            resumed: true,
+            took_over: false,
+            send_offset: 5,
+            receive_offset: 7,
+        });
+        assert_eq!(
+            fields(&opened).json()["stream"],
+            json!({
+                "opening": 2, "event": "opened", "resumed": true, "took_over": false, "send_offset": 5, "receive_offset": 7,
+            })
+        );
+        let ended = of(JournalStreamEvent::Ended {
+            sent: None,
+            received: JournalDirection {
+                items: 3,
+                ended: true,
+                errno_name: Some("EINVAL".to_owned()),
+                ..JournalDirection::default()
+            },
+        });
+        assert_eq!(
+            fields(&ended).json()["stream"],
+            json!({
+                "opening": 2, "event": "ended", "sent": null,
+                "received": {"bytes": 0, "items": 3, "failed": 0, "left": 0, "ended": true, "errno_name": "EINVAL"},
+            })
+        );
+    }
+
+    #[test]
+    fn a_line_has_time_session_call_result_and_duration() {
+        let mut record = accepted();
         assert_eq!(
             line(&record),
             "00:01:01.250000 [uid 0] accept(1) = 3 (127.0.0.1:5000) <0.000042>"

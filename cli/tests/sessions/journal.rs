@@ -71,6 +71,37 @@ fn with_a_session_the_journal_shows_that_ones_operations_alone() {
 }
 
 #[test]
+fn bulk_data_is_a_line_when_it_is_opened_and_one_with_what_it_moved() {
+    let shell = Shell::start();
+    let mut journal = shell.start_command("journal --follow");
+    journal.until_note("attached");
+    let mut listener = shell.start_piped("nc -v -l 127.0.0.1 0");
+    let note = listener.note();
+    let at = note.strip_prefix("listening on ").expect(&note);
+    let mut client = shell.start_piped(&format!("nc {}", at.replace(':', " ")));
+    client.give("hello\n");
+    assert_eq!(listener.answer(), "hello");
+    listener.give("hello yourself\n");
+    assert_eq!(client.answer(), "hello yourself");
+    drop((client.take_stdin(), listener.take_stdin()));
+    client.ok();
+    listener.ok();
+    shell.drain();
+
+    let journal = journal.ok();
+    let count = |part: &str| journal.lines().filter(|line| line.contains(part)).count();
+    assert_eq!(count("] stream_open("), 2, "{journal}");
+    assert_eq!(count("] stream_end("), 2, "{journal}");
+    for part in [
+        ") = 0 <0.",
+        "(6 sent until SHUT_WR, 15 received until EOF",
+        "(15 sent until SHUT_WR, 6 received until EOF",
+    ] {
+        assert!(count(part) > 0, "no {part} in:\n{journal}");
+    }
+}
+
+#[test]
 fn an_interrupt_ends_the_journal_in_good_order() {
     let shell = Shell::start();
     let mut journal = shell.start_command("journal -f");

@@ -18,7 +18,8 @@ use super::{
 };
 use crate::{
     engine::Engine,
-    journal::{MAX_PAYLOAD, News, Reader, Record},
+    flow::{Half, Side},
+    journal::{MAX_PAYLOAD, News, Reader, Record, StreamEvent, What},
     table::Handle,
 };
 
@@ -121,7 +122,47 @@ impl Wanted {
             waited: Some(time::duration_to_wire(record.waited)),
             duration: Some(time::duration_to_wire(record.duration)),
             payload: record.payload(self.payload_bytes),
+            stream: record.stream.map(stream),
         }
+    }
+}
+
+fn stream(event: StreamEvent) -> v1::JournalStream {
+    use v1::journal_stream::Event;
+    v1::JournalStream {
+        opening: event.opening,
+        event: Some(match event.what {
+            What::Opened {
+                resumed,
+                took_over,
+                send_offset,
+                receive_offset,
+            } => Event::Opened(v1::JournalStreamOpened {
+                resumed,
+                took_over,
+                send_offset,
+                receive_offset,
+            }),
+            What::Ended { sent, received } => Event::Ended(v1::JournalStreamEnded {
+                sent: sent.map(direction),
+                received: Some(direction(received)),
+            }),
+        }),
+    }
+}
+
+fn direction(side: Side) -> v1::JournalDirection {
+    let errno_name = match side.ended {
+        Some(Half::Failed(name)) => name,
+        Some(Half::Shut) | None => "",
+    };
+    v1::JournalDirection {
+        bytes: side.bytes,
+        items: side.items,
+        failed: side.failed,
+        left: side.left,
+        ended: side.ended.is_some(),
+        errno_name: errno_name.to_owned(),
     }
 }
 

@@ -14,6 +14,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
     error::{Call, Error},
+    journal::StreamOutcome,
     sys::errno,
 };
 
@@ -46,6 +47,24 @@ pub(crate) fn status(error: &Error) -> Status {
 /// A malformed request: INVALID_ARGUMENT, naming the field.
 pub(crate) fn invalid(violation: &Violation) -> Status {
     farsock_proto::codec::refusal(violation)
+}
+
+/// How a stream has ended that ends with `status`: in the journal it has the name by which the client knows it.
+pub(crate) fn outcome(status: &Status) -> StreamOutcome {
+    let Some(info) = status.get_details_error_info() else {
+        // Not one of the daemon's: the connection's, or of a client that does not speak gRPC as agreed.
+        return StreamOutcome::Abandoned;
+    };
+    if info.domain == ERRNO_DOMAIN {
+        let number = info.metadata.get(metadata::ERRNO);
+        let number = number.and_then(|number| number.parse().ok());
+        let name = number.and_then(errno::errno_name);
+        return StreamOutcome::Kernel(name.unwrap_or("EUNKNOWN"));
+    }
+    match Reason::from_name(&info.reason) {
+        Some(reason) => StreamOutcome::Refused(reason.as_str()),
+        None => StreamOutcome::Abandoned,
+    }
 }
 
 /// A refusal of the daemon's own.

@@ -9,14 +9,15 @@ use std::{
 use farsock_proto::socket::Domain;
 
 use super::{
-    Credit, Opened, Opening, any,
+    Credit, Opened, Opening, Tally, any,
     items::{BATCH, ItemFlow, NextItems, Receiving, Taken, lock},
     seat::{Line, Seat},
 };
 use crate::{
     engine::Engine,
     error::{Call, Error},
-    operation::Accepted,
+    journal::Entry,
+    operation::{Accept, AcceptMany, Accepted, Context as Caller, Operation as _},
     socket::{Fault, Socket, Waiting},
     sys::{self, socket::Events},
     table::Handle,
@@ -56,14 +57,19 @@ impl AcceptFlow {
             },
         );
         let flow = flow.ok_or(Error::StreamInUse(socket.handle()))?;
-        let (line, receive_offset) = flow.seat.take(socket, opening.stream_id, |line| {
-            let opened = flow.receiving().open(line, opening);
-            opened.map_err(|unknown| flow.unknown(unknown.0))
-        })?;
+        let (line, (receive_offset, before)) =
+            flow.seat.take(socket, opening.stream_id, |line| {
+                let mut receiving = flow.receiving();
+                let before = tally(&receiving);
+                let opened = receiving.open(line, opening, before);
+                let offset = opened.map_err(|unknown| flow.unknown(unknown.0))?;
+                Ok((offset, before))
+            })?;
         let opened = Opened {
             send_offset: 0,
             send_limit: 0,
             receive_offset,
+            before,
         };
         Ok((flow, line, opened))
     }
@@ -87,7 +93,7 @@ impl AcceptFlow {
     /// What is to be said to the client next. New sockets belong to whom the listening one belongs to.
     pub(crate) fn poll_next(
         &self,
-        engine: &Engine,
+        caller: &Caller,
         nonblocking: bool,
         line: &Arc<Line>,
         waiting: &mut Waiting,
@@ -97,32 +103,62 @@ impl AcceptFlow {
             let mut accepted = Vec::new();
             let most = BATCH.min(usize::try_from(room).unwrap_or(BATCH));
             while accepted.len() < most {
-                match accept(engine, listener, nonblocking) {
-                    Ok(one) => accepted.push((1, one)),
-                    // What has come counts, and the answer is the next one's.
+                let entry = self.entry(caller, nonblocking);
+                let fault = match accept(&caller.engine, listener, nonblocking) {
+                    Ok(one) => {
+                        if let Some(entry) = entry {
+                            entry.end(Ok(Accept::answer(&one)));
+                        }
+                        accepted.push((1, one));
+                        continue;
+                    }
                     Err(fault) if !accepted.is_empty() => {
+                        // What has come counts, and the answer is the next one's.
                         listener.defer_fault(&fault);
+                        Entry::forget(entry);
                         break;
                     }
                     Err(Fault::Kernel(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                        if ready.contains(Events::RDHUP) && listener.kind().domain() == Domain::Unix
+                        if !ready.contains(Events::RDHUP)
+                            || listener.kind().domain() != Domain::Unix
                         {
-                            // Its reading side was shut down: a blocking accept ends.
-                            let call = Call::on("accept", self.handle);
-                            return Taken::Failed(call.failed(sys::errno::invalid()));
+                            Entry::forget(entry);
+                            return Taken::Nothing;
                         }
-                        return Taken::Nothing;
+                        // Its reading side was shut down: a blocking accept ends.
+                        sys::errno::invalid().into()
                     }
-                    Err(fault) => return Taken::Failed(fault.on(Call::on("accept", self.handle))),
+                    Err(fault) => fault,
+                };
+                let error = fault.on(Call::on("accept", self.handle));
+                if let Some(entry) = entry {
+                    entry.end(Err(&error));
                 }
+                return Taken::Failed(error);
             }
             Taken::Items(accepted)
         })
     }
 
+    /// The journal's entry of one accept4(2), which reads as Accept's does. Most often nobody watches.
+    fn entry(&self, caller: &Caller, nonblocking: bool) -> Option<Box<Entry>> {
+        let call = Accept {
+            handle: self.handle,
+            nonblocking,
+            timeout: None,
+            new_handle: 0,
+        };
+        let entry = caller.engine.journal.begin(caller, &call)?;
+        Some(entry.of(AcceptMany::VERB))
+    }
+
     /// The one who has `line` leaves; what is not yet acknowledged stays.
     pub(crate) fn leave(&self, line: &Arc<Line>) {
-        self.receiving().leave(line);
+        {
+            let mut receiving = self.receiving();
+            let tally = tally(&receiving);
+            receiving.leave(line, tally);
+        }
         let socket = self.socket.upgrade();
         self.seat
             .leave(line, socket.as_deref(), || self.receiving().is_empty());
@@ -155,6 +191,14 @@ impl ItemFlow for AcceptFlow {
 
     fn last_credit(&self, _line: &Arc<Line>) -> Option<Credit> {
         None
+    }
+}
+
+/// What the flow has moved.
+fn tally(receiving: &Receiving<Accepted>) -> Tally {
+    Tally {
+        received: receiving.side(),
+        ..Tally::default()
     }
 }
 

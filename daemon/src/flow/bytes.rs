@@ -1,21 +1,20 @@
 //! The stream of one connected stream socket: its bytes both ways.
 //!
+//! Each direction is a state of its own: [`super::receiving`] and [`super::sending`].
+//!
 //! Tasks: one for a flow whose socket did not take all at once, until it has; see [`super::sending`].
 
 use std::{
-    io,
     os::fd::AsFd as _,
-    sync::{Arc, Mutex, MutexGuard, Weak, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, Weak},
     task::{Context, Poll},
 };
 
 use ::bytes::Bytes;
 
 use super::{
-    Credit, Ending, Opened, Opening, RETENTION, any,
-    buffer::Buffers,
-    items,
-    ledger::{Delivery, Item as _},
+    Credit, Ending, Opened, Opening, Tally, any, items,
+    receiving::Receiving,
     seat::{Line, Seat, holds},
     sending::Sending,
 };
@@ -39,19 +38,6 @@ pub(crate) struct ByteFlow {
     seat: Seat,
     receiving: Mutex<Receiving>,
     sending: Mutex<Sending>,
-}
-
-#[derive(Debug)]
-struct Receiving {
-    line: Option<Arc<Line>>,
-    delivery: Delivery<Bytes>,
-    buffers: Buffers,
-    ended: Option<Arc<Ending>>,
-    told: bool,
-    /// Whether the one who sends to the client waits for credit.
-    blocked: bool,
-    /// Whether the socket had nothing more when it was last asked.
-    drained: bool,
 }
 
 /// What is to be said to the client next.
@@ -102,15 +88,7 @@ impl ByteFlow {
             handle: socket.handle(),
             socket: Arc::downgrade(socket),
             seat: Seat::default(),
-            receiving: Mutex::new(Receiving {
-                line: None,
-                delivery: Delivery::new(RETENTION),
-                buffers: Buffers::default(),
-                ended: None,
-                told: false,
-                blocked: false,
-                drained: false,
-            }),
+            receiving: Mutex::default(),
             sending: Mutex::default(),
         }
     }
@@ -122,11 +100,15 @@ impl ByteFlow {
 
     fn resume(&self, line: &Arc<Line>, opening: Opening) -> Result<Opened, Error> {
         let mut receiving = self.receiving();
+        let mut sending = self.sending();
+        let before = tally(&receiving, &sending);
         let receive_offset = receiving
             .delivery
             .open(opening.received, opening.window)
             .map_err(|unknown| self.unknown(unknown.0))?;
-        receiving.line = Some(Arc::clone(line));
+        if let Some(holder) = receiving.line.replace(Arc::clone(line)) {
+            holder.left(before);
+        }
         receiving.told = false;
         if receiving
             .ended
@@ -136,12 +118,12 @@ impl ByteFlow {
             // It may be connected now.
             receiving.ended = None;
         }
-        let mut sending = self.sending();
         let credit = sending.open(line);
         Ok(Opened {
             send_offset: credit.received,
             send_limit: credit.limit,
             receive_offset,
+            before,
         })
     }
 
@@ -270,10 +252,12 @@ impl ByteFlow {
     pub(crate) fn leave(&self, line: &Arc<Line>) {
         {
             let mut receiving = self.receiving();
+            let mut sending = self.sending();
             if holds(receiving.line.as_ref(), line) {
+                line.left(tally(&receiving, &sending));
                 receiving.line = None;
             }
-            self.sending().leave(line);
+            sending.leave(line);
         }
         let socket = self.socket.upgrade();
         self.seat.leave(line, socket.as_deref(), || self.is_empty());
@@ -326,67 +310,11 @@ impl ByteFlow {
     }
 }
 
-impl Receiving {
-    /// What is to be said next; none if it is to be waited for.
-    fn next(
-        &mut self,
-        socket: &Socket,
-        line: &Arc<Line>,
-        head: impl Fn(&mut [u8], usize) -> usize,
-    ) -> Option<Next> {
-        if !holds(self.line.as_ref(), line) {
-            // Taken over just now: the loop above sees it.
-            self.blocked = true;
-            return None;
-        }
-        loop {
-            if let Some(kept) = self.delivery.next() {
-                return Some(Next::Kept(kept));
-            }
-            self.blocked = !self.delivery.is_sent();
-            if self.blocked {
-                return None;
-            }
-            if let Some(ended) = &self.ended {
-                let untold = !std::mem::replace(&mut self.told, true);
-                return untold.then(|| Next::ReceivingEnded(Arc::clone(ended)));
-            }
-            let room = self.delivery.room();
-            if room == 0 {
-                self.blocked = true;
-                self.buffers.pause();
-                return None;
-            }
-            let received = socket
-                .take_deferred()
-                .and_then(|()| self.buffers.receive(socket, room, &head));
-            self.drained = received.is_err();
-            match received {
-                Ok(Some(chunk)) => {
-                    let counters = &socket.counters;
-                    counters.messages_received.fetch_add(1, Ordering::Relaxed);
-                    counters
-                        .bytes_received
-                        .fetch_add(chunk.kept.cost(), Ordering::Relaxed);
-                    self.delivery.push(chunk.kept);
-                    self.delivery.sent_all();
-                    return Some(Next::Chunk(chunk.whole));
-                }
-                Ok(None) => self.end(None),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.delivery.is_empty() {
-                        self.buffers.rest();
-                    }
-                    return None;
-                }
-                Err(error) => self.end(Some(Call::on("recv", socket.handle()).failed(error))),
-            }
-        }
-    }
-
-    fn end(&mut self, error: Option<Error>) {
-        let offset = self.delivery.end();
-        self.ended = Some(Arc::new(Ending { offset, error }));
+/// What the flow has moved.
+fn tally(receiving: &Receiving, sending: &Sending) -> Tally {
+    Tally {
+        sent: sending.side(),
+        received: receiving.side(),
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Credit, Opening,
+    Credit, Opening, Side, Tally,
     ledger::{Delivery, Item, OffsetUnknown},
     seat::{Line, holds},
 };
@@ -103,6 +103,9 @@ pub(super) struct Receiving<T> {
     blocked: bool,
     /// How much is still to be said in short messages.
     careful: u64,
+    /// How many items have come, and how many errors.
+    items: u64,
+    failed: u64,
 }
 
 impl<T> Receiving<T> {
@@ -116,17 +119,22 @@ impl<T> Receiving<T> {
             last: false,
             blocked: false,
             careful: 0,
+            items: 0,
+            failed: 0,
         }
     }
 
-    /// An opening takes it over; returns where it goes on.
+    /// An opening takes it over when the flow has moved so much; returns where it goes on.
     pub(super) fn open(
         &mut self,
         line: &Arc<Line>,
         opening: Opening,
+        tally: Tally,
     ) -> Result<u64, OffsetUnknown> {
         let offset = self.delivery.open(opening.received, opening.window)?;
-        self.line = Some(Arc::clone(line));
+        if let Some(before) = self.line.replace(Arc::clone(line)) {
+            before.left(tally);
+        }
         self.last = false;
         if !self.delivery.is_empty() {
             self.careful = CAREFULLY;
@@ -153,9 +161,22 @@ impl<T> Receiving<T> {
         Ok(())
     }
 
-    /// The opening ends.
-    pub(super) fn leave(&mut self, line: &Arc<Line>) {
+    /// What it has moved. An item costs what an error does, and its payload.
+    pub(super) fn side(&self) -> Side {
+        let (end, count) = (self.delivery.end(), self.items + self.failed);
+        Side {
+            bytes: end - count * self.error_cost,
+            items: self.items,
+            failed: self.failed,
+            left: end - self.delivery.acknowledged(),
+            ended: None,
+        }
+    }
+
+    /// The opening ends when the flow has moved so much.
+    pub(super) fn leave(&mut self, line: &Arc<Line>, tally: Tally) {
         if self.is_held(line) {
+            line.left(tally);
             self.line = None;
         }
     }
@@ -224,6 +245,10 @@ impl<T> Receiving<T> {
     }
 
     fn push_one(&mut self, cost: u64, arrived: Arrived<T>) {
+        match arrived {
+            Arrived::Item(_) => self.items += 1,
+            Arrived::Failed(_) => self.failed += 1,
+        }
         let arrived = Arc::new(arrived);
         self.delivery.push(Kept { cost, arrived });
     }

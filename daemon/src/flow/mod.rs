@@ -12,8 +12,10 @@ mod bytes;
 mod datagrams;
 mod items;
 mod ledger;
+mod receiving;
 mod seat;
 mod sending;
+mod tally;
 
 use crate::error::Error;
 
@@ -26,6 +28,7 @@ pub(crate) use self::{
     items::{Arrived, NextItems},
     ledger::Credit,
     seat::Line,
+    tally::{Half, Side, Tally},
 };
 
 /// The most that a direction towards the client keeps until it is acknowledged, in the call's units.
@@ -47,6 +50,8 @@ pub(crate) struct Opened {
     pub(crate) send_offset: u64,
     pub(crate) send_limit: u64,
     pub(crate) receive_offset: u64,
+    /// What the flow had moved before.
+    pub(crate) before: Tally,
 }
 
 /// The end of a direction.
@@ -57,6 +62,13 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
+    /// As the journal tells it.
+    fn half(&self) -> Half {
+        self.error
+            .as_ref()
+            .map_or(Half::Shut, |error| Half::Failed(error.name()))
+    }
+
     /// Whether the socket was not connected, which may change.
     fn is_unconnected(&self) -> bool {
         matches!(&self.error, Some(Error::Kernel { source, .. }) if source.kind() == std::io::ErrorKind::NotConnected)

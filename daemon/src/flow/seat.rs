@@ -1,17 +1,24 @@
 //! Who has a socket's stream: at most one connection at a time.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 
 use futures_util::task::AtomicWaker;
 
+use super::Tally;
 use crate::{error::Error, socket::Socket};
 
 /// One opening of a stream: who holds it may act on the stream until another opening has taken it over.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
+    /// Counts the openings, up from 1.
+    number: u64,
+    /// Whether it took over from one that was there.
+    took_over: bool,
+    /// What the flow had moved when it was left or taken over.
+    left_at: OnceLock<Tally>,
     /// Whoever sends to the client.
     waker: AtomicWaker,
     taken: AtomicBool,
@@ -19,6 +26,28 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    /// Which opening it is: counts up from 1.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether it took over from one that was still there.
+    pub(crate) fn took_over(&self) -> bool {
+        self.took_over
+    }
+
+    /// The stream is left, or taken over, when the flow has moved so much: for the one who holds it, under the flow's locks, so that
+    /// nothing counts for two openings.
+    pub(super) fn left(&self, tally: Tally) {
+        // Only the first time counts.
+        let _ = self.left_at.set(tally);
+    }
+
+    /// What the flow had moved when the stream was left; none before.
+    pub(crate) fn left_at(&self) -> Option<Tally> {
+        self.left_at.get().copied()
+    }
+
     /// The one who sends to the client is woken from here on through `waker`.
     pub(super) fn listen(&self, waker: &std::task::Waker) {
         self.waker.register(waker);
@@ -62,6 +91,7 @@ pub(super) struct Seat {
 struct State {
     holder: Option<(u64, Arc<Line>)>,
     streaming: bool,
+    openings: u64,
 }
 
 impl Seat {
@@ -82,9 +112,14 @@ impl Seat {
         if fresh {
             socket.begin_streaming()?;
         }
-        let line = Arc::default();
+        let line = Arc::new(Line {
+            number: state.openings + 1,
+            took_over: state.holder.is_some(),
+            ..Line::default()
+        });
         match resume(&line) {
             Ok(resumed) => {
+                state.openings = line.number;
                 state.streaming = true;
                 let before = state.holder.replace((stream_id, Arc::clone(&line)));
                 drop(state);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use farsock_proto::{Violation, socket::ShutdownHow};
 
 use super::{
-    Credit, Ending, WINDOW,
+    Credit, Ending, Side, WINDOW,
     buffer::apart,
     bytes::Next,
     ledger::{Intake, Item},
@@ -78,6 +78,17 @@ impl Sending {
     /// Whether the socket has taken all.
     pub(super) fn is_empty(&self) -> bool {
         self.intake.queued().is_empty()
+    }
+
+    /// What it has moved: after an error what still came is dropped.
+    pub(super) fn side(&self) -> Side {
+        let taken = self.intake.taken();
+        Side {
+            bytes: self.ended.as_ref().map_or(taken, |end| end.offset),
+            left: self.intake.received() - taken,
+            ended: self.ended.as_ref().map(|end| end.half()),
+            ..Side::default()
+        }
     }
 
     /// Takes `data`, which is left empty.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::StreamEvent;
 use crate::{error::Error, table::Handle};
 
 /// The longest call text in bytes; more is cut.
@@ -67,6 +68,7 @@ pub(crate) struct Answer<'a> {
     pub(super) made: Vec<Handle>,
     pub(super) bytes: Option<usize>,
     pub(super) payload: Option<&'a [u8]>,
+    pub(super) stream: Option<StreamEvent>,
 }
 
 impl<'a> Answer<'a> {
@@ -111,6 +113,12 @@ impl<'a> Answer<'a> {
     /// It moved this many bytes.
     pub(crate) fn moved(mut self, bytes: usize) -> Self {
         self.bytes = Some(bytes);
+        self
+    }
+
+    /// It opened a stream.
+    pub(crate) fn opened(mut self, event: StreamEvent) -> Self {
+        self.stream = Some(event);
         self
     }
 

@@ -64,6 +64,7 @@ impl Entry {
                 duration: Duration::ZERO,
                 call,
                 payload,
+                stream: None,
             }),
         }
     }
@@ -71,6 +72,21 @@ impl Entry {
     /// Who watches the operation, so that its waits are known.
     pub(crate) fn watch(&self) -> &Arc<Watch> {
         &self.watch
+    }
+
+    /// The operation is part of what that verb does.
+    pub(crate) fn of(mut self: Box<Self>, verb: &'static str) -> Box<Self> {
+        if let Some(record) = &mut self.record {
+            record.verb = verb;
+        }
+        self
+    }
+
+    /// There was nothing to record.
+    pub(crate) fn forget(entry: Option<Box<Self>>) {
+        if let Some(mut entry) = entry {
+            entry.record = None;
+        }
     }
 
     /// The operation has ended.
@@ -83,6 +99,7 @@ impl Entry {
             record.others.extend(answer.made);
             record.others = bounded(std::mem::take(&mut record.others));
             record.bytes = answer.bytes;
+            record.stream = answer.stream;
             let received = answer.payload.filter(|_| self.channel.wants_payload());
             if let Some(data) = received {
                 record.payload = Some(Payload::of(data));

@@ -1,10 +1,11 @@
-//! The journal: a record of each operation that ends, for whoever watches.
+//! The journal: a record of each operation that ends, and of each opening of a stream, for whoever watches.
 //!
 //! Each owner has a channel of its own, so that nobody can see, or count, what others do. It is a ring: a reader that falls behind loses the
 //! oldest records and is told how many, and holds up no operation. No tasks.
 
 mod description;
 mod entry;
+mod stream;
 
 use std::{
     collections::HashMap,
@@ -22,6 +23,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 pub(crate) use self::{
     description::{Answer, CallText},
     entry::Entry,
+    stream::{StreamEntry, StreamEvent, StreamKind, StreamOutcome, What},
 };
 use crate::{
     engine::Owner,
@@ -43,6 +45,8 @@ const MAX_HANDLES: usize = crate::operation::MAX_MESSAGES;
 pub(crate) struct Journal {
     /// How many readers there are, of all owners. Mostly none: then an operation pays for one look at this, and for nothing else.
     readers: AtomicUsize,
+    /// How many streams are open: their ends, too, come before the journal's.
+    streams: AtomicUsize,
     channels: Mutex<Channels>,
 }
 
@@ -80,6 +84,8 @@ pub(crate) struct Record {
     pub(crate) start: SystemTime,
     pub(crate) waited: Duration,
     pub(crate) duration: Duration,
+    /// What happened to a stream.
+    pub(crate) stream: Option<StreamEvent>,
     call: CallText,
     payload: Option<Payload>,
 }
@@ -147,18 +153,42 @@ impl Journal {
         context: &Context,
         operation: &O,
     ) -> Option<Box<Entry>> {
-        if self.readers.load(Ordering::Relaxed) == 0 {
-            return None;
-        }
-        let channel = self.lock().by_owner.get(&context.owner).cloned()?;
+        let channel = self.watched(context.owner)?;
         Some(Box::new(Entry::new(channel, context, operation)))
     }
 
-    /// Ends the readers, after what they have yet to read. For when no operation is under way.
+    /// Ends the readers, after what they have yet to read, and after the ends of the streams that are open. For when no operation is
+    /// under way.
     pub(crate) fn end(&self) {
         let mut channels = self.lock();
         channels.ended = true;
-        channels.by_owner.clear();
+        if self.streams.load(Ordering::SeqCst) == 0 {
+            channels.by_owner.clear();
+        }
+    }
+
+    /// A stream was opened.
+    fn stream_begins(&self) {
+        self.streams.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// It has ended, and its record is written.
+    fn stream_ends(&self) {
+        if self.streams.fetch_sub(1, Ordering::SeqCst) == 1 {
+            let mut channels = self.lock();
+            // Either this sees the end, or the end has seen that there is no stream.
+            if channels.ended {
+                channels.by_owner.clear();
+            }
+        }
+    }
+
+    /// The owner's channel, if somebody watches.
+    fn watched(&self, owner: Owner) -> Option<Arc<Channel>> {
+        if self.readers.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        self.lock().by_owner.get(&owner).cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, Channels> {

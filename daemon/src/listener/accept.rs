@@ -60,6 +60,7 @@ pub(crate) async fn run(
                         Ok(()) => debug!(%peer, "disconnected"),
                         Err(error) => debug!(%peer, %error, "disconnected"),
                     }
+                    connections.ended();
                     drop(permit);
                 });
             }

@@ -6,7 +6,7 @@
 //! that makes one of a unix socket's path must be told another: grpcio by the option `grpc.default_authority=localhost`, grpcurl
 //! by `-unix` or `-authority localhost`. Any well-formed authority is taken; nothing here looks at it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::Request;
 use hyper::{server::conn::http2, service::service_fn};
@@ -18,7 +18,7 @@ use super::{
     calls::{Calls, Companions, Driver},
     deadline, preface,
 };
-use crate::{engine::Owner, shutdown::Shutdown};
+use crate::{engine::Owner, memory::Memory, shutdown::Shutdown};
 
 /// How long a connection may take to send its preface, 24 bytes.
 const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,20 +32,27 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(crate) struct Connections {
     routes: Routes,
     shutdown: Shutdown,
+    memory: Arc<Memory>,
 }
 
 impl Connections {
-    /// Connections that carry calls to `routes` until `shutdown`.
-    pub(crate) fn new(routes: Routes, shutdown: Shutdown) -> Self {
+    /// Connections that carry calls to `routes` until `shutdown`, and tell `memory` of their ends.
+    pub(crate) fn new(routes: Routes, shutdown: Shutdown, memory: Arc<Memory>) -> Self {
         Self {
             routes: routes.prepare(),
             shutdown,
+            memory,
         }
     }
 
     /// The order to end.
     pub(crate) fn shutdown(&self) -> &Shutdown {
         &self.shutdown
+    }
+
+    /// A connection has ended, and all that was its own is gone.
+    pub(crate) fn ended(&self) {
+        self.memory.let_go();
     }
 
     /// Serves one connection to its end.

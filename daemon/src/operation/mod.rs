@@ -1,17 +1,20 @@
 //! Operations: what clients ask for, one verb a file. Every door builds the same operations and calls the same [`execute`].
 
 mod accept;
+mod accept_many;
 mod bind;
 mod close;
 mod connect;
 mod create_socket;
 mod create_socket_pair;
+mod datagrams;
 mod get_option;
 mod get_peer_name;
 mod get_socket;
 mod get_socket_name;
 mod list_sockets;
 mod listen;
+mod opened;
 mod poll;
 mod received_message;
 mod recv;
@@ -23,6 +26,7 @@ mod send_to;
 mod set_option;
 mod shutdown;
 mod splice;
+mod stream;
 
 use std::{
     fmt,
@@ -35,17 +39,20 @@ use tracing::Instrument;
 
 pub(crate) use self::{
     accept::{Accept, Accepted},
+    accept_many::AcceptMany,
     bind::Bind,
     close::Close,
     connect::Connect,
     create_socket::CreateSocket,
     create_socket_pair::CreateSocketPair,
+    datagrams::Datagrams,
     get_option::GetOption,
     get_peer_name::GetPeerName,
     get_socket::{GetSocket, SocketReport},
     get_socket_name::GetSocketName,
     list_sockets::{ListSockets, SocketPage},
     listen::Listen,
+    opened::OpenedStream,
     poll::{Poll, Ready},
     received_message::ReceivedMessage,
     recv::Recv,
@@ -57,7 +64,9 @@ pub(crate) use self::{
     set_option::SetOption,
     shutdown::Shutdown,
     splice::Splice,
+    stream::Stream,
 };
+
 /// When something happens, by the clocks that tests compare.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clocks {

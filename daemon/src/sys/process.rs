@@ -30,6 +30,30 @@ pub(crate) fn keep_freed_memory() {
     }
 }
 
+/// Gives freed memory back to the kernel, wherever in the heap it lies, a page at least. Takes as long as the heap has free blocks, and
+/// holds the lock of one arena at a time meanwhile. Corresponds to malloc_trim(3); does nothing where that does not exist.
+pub(crate) fn trim_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim takes a number, and may be called at any time by any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// What this process has in memory, in bytes. Corresponds to VmRSS of proc_pid_status(5).
+pub(crate) fn resident_memory() -> io::Result<u64> {
+    parse_resident(&fs::read_to_string("/proc/self/status")?)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/self/status has no VmRSS"))
+}
+
+fn parse_resident(status: &str) -> Option<u64> {
+    let rest = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = rest.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes << 10)
+}
+
 /// The soft limit of open descriptors. Corresponds to getrlimit(2) with RLIMIT_NOFILE.
 pub(crate) fn descriptor_limit() -> io::Result<u64> {
     Ok(getrlimit(Resource::RLIMIT_NOFILE)?.0)
@@ -100,6 +124,16 @@ mod tests {
     fn a_status_file_without_capabilities_is_an_error_and_not_an_empty_set() {
         assert_eq!(parse_capabilities("Name:\tx\n"), None);
         assert_eq!(parse_capabilities("CapEff:\tnone\n"), None);
+    }
+
+    #[test]
+    fn resident_memory_is_read_from_the_status_file() {
+        assert_eq!(
+            parse_resident("Name:\tx\nVmRSS:\t    2048 kB\n"),
+            Some(2 << 20)
+        );
+        assert_eq!(parse_resident("Name:\tx\n"), None);
+        assert!(resident_memory().unwrap() > 0);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use farsock_client::{
     Client, Code, Domain, ErrorKind, Journal, JournalEvent, JournalOptions, JournalRecord,
     Protocol, RecvOptions, RemoteSocket, SessionOptions, SocketType,
 };
-use tokio::time::timeout;
+use tokio::{io::AsyncReadExt as _, time::timeout};
 
 use crate::support::{Directory, PATIENCE, Serving, unix};
 
@@ -233,6 +233,37 @@ async fn the_daemons_end_ends_the_journal_after_the_last_operation() {
         panic!("{last:?} is no record");
     };
     assert_eq!(strace(&last), "recv(1, ..., 64, 0) = DRAINING");
+    served.serving.ended().await;
+}
+
+#[tokio::test]
+async fn the_daemons_end_ends_streams_and_then_the_journal() {
+    let served = Served::start().await;
+    let client = served.unary().await;
+    let far_end = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = far_end.local_addr().unwrap().to_string();
+    let mut stream = client.tcp_stream(address.as_str()).await.unwrap();
+    let (mut peer, _) = far_end.accept().await.unwrap();
+    stream.write_chunk("hello".into()).await.unwrap();
+    peer.read_exact(&mut [0; 5]).await.unwrap();
+    // Nobody watched when it was opened.
+    let mut journal = watch(&client, JournalOptions::default()).await;
+
+    served.serving.shutdown.drain();
+    let mut ends = Vec::new();
+    let told = async {
+        while let Some(event) = journal.next().await.expect("it ends in order") {
+            if let JournalEvent::Record(record) = event {
+                ends.push(strace(&record));
+            }
+        }
+    };
+    timeout(PATIENCE, told).await.expect("it ends");
+    assert!(
+        ends.contains(&"stream_end(1) = DRAINING (5 sent, 0 received)".to_owned()),
+        "{ends:?}"
+    );
+    drop(stream);
     served.serving.ended().await;
 }
 

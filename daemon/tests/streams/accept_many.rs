@@ -14,14 +14,14 @@ use tonic::{Status, Streaming, transport::Channel};
 
 use crate::support::{PATIENCE, channel, error_reason, messages, reason, socket, sockets};
 
-struct Accepting {
+pub(crate) struct Accepting {
     opened: v1::Opened,
     requests: mpsc::UnboundedSender<AcceptManyRequest>,
     responses: Streaming<AcceptManyResponse>,
 }
 
 impl Accepting {
-    async fn open(channel: &Channel, open: v1::OpenAcceptMany) -> Result<Self, Status> {
+    pub(crate) async fn open(channel: &Channel, open: v1::OpenAcceptMany) -> Result<Self, Status> {
         let (requests, receiver) = mpsc::unbounded_channel();
         let first = AcceptManyRequest {
             message: Some(Say::Open(open)),
@@ -47,7 +47,7 @@ impl Accepting {
     }
 
     /// The next so many connections.
-    async fn accepted(&mut self, count: usize) -> Vec<u64> {
+    pub(crate) async fn accepted(&mut self, count: usize) -> Vec<u64> {
         let mut handles = Vec::new();
         while handles.len() < count {
             let Ok(Hear::Accepted(accepted)) = self.next().await else {
@@ -60,7 +60,7 @@ impl Accepting {
         handles
     }
 
-    fn credit(&self, received: u64, limit: u64) {
+    pub(crate) fn credit(&self, received: u64, limit: u64) {
         let credit = v1::Credit {
             received,
             limit,
@@ -72,7 +72,7 @@ impl Accepting {
 }
 
 /// A listening socket of the daemon's, and where it listens.
-async fn listening(channel: &Channel) -> (u64, String) {
+pub(crate) async fn listening(channel: &Channel) -> (u64, String) {
     let handle = socket(channel, v1::SocketType::Stream).await;
     let bind = v1::BindRequest {
         handle,
@@ -89,7 +89,7 @@ async fn listening(channel: &Channel) -> (u64, String) {
     (handle, address.expect("an address").to_string())
 }
 
-fn opening(handle: u64, window: u64) -> v1::OpenAcceptMany {
+pub(crate) fn opening(handle: u64, window: u64) -> v1::OpenAcceptMany {
     v1::OpenAcceptMany {
         handle,
         window,

@@ -6,6 +6,8 @@ mod bounds;
 mod bytes;
 mod datagrams;
 mod exclusive;
+mod journal;
+mod memory;
 mod resume;
 mod slow_readers;
 mod support;

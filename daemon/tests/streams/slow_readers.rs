@@ -87,7 +87,7 @@ async fn say(channel: &Channel, handle: u64) {
 }
 
 /// A daemon whose memory is its own.
-async fn start_daemon() -> (Child, SocketAddr) {
+pub(crate) async fn start_daemon() -> (Child, SocketAddr) {
     let mut daemon = Command::new(env!("CARGO_BIN_EXE_farsockd"))
         .args(["--listen", "tcp://127.0.0.1:0"])
         .env_clear()
@@ -114,7 +114,7 @@ async fn start_daemon() -> (Child, SocketAddr) {
 }
 
 /// A connection to it, and again one if that ends; `connections` counts them.
-async fn channel(daemon: SocketAddr, connections: Arc<AtomicUsize>) -> Channel {
+pub(crate) async fn channel(daemon: SocketAddr, connections: Arc<AtomicUsize>) -> Channel {
     let connector = tower::service_fn(move |_| {
         connections.fetch_add(1, Ordering::Relaxed);
         async move {
@@ -133,9 +133,14 @@ async fn channel(daemon: SocketAddr, connections: Arc<AtomicUsize>) -> Channel {
 
 /// What the daemon has ever had of memory at once, in bytes.
 fn resident(daemon: &Child) -> u64 {
+    status(daemon, "VmHWM:")
+}
+
+/// A size that proc_pid_status(5) tells of the daemon, in bytes.
+pub(crate) fn status(daemon: &Child, name: &str) -> u64 {
     let id = daemon.id().expect("it runs");
     let status = fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|line| line.split_whitespace().next());
     let kibibytes: u64 = number
         .and_then(|number| number.parse().ok())

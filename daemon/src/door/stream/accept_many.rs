@@ -26,8 +26,8 @@ use super::{
 };
 use crate::{
     door::status,
-    engine::Engine,
     flow::{AcceptFlow, Arrived, Line, NextItems},
+    operation::{self, OpenedStream, execute},
     socket::Waiting,
     table::Handle,
 };
@@ -41,11 +41,23 @@ pub(super) async fn open(caller: Caller, mut requests: Requests) -> Result<Body,
         return Err(not_open());
     };
     let opening = opening(open.stream_id, open.received, open.window, MAX_WINDOW)?;
-    let socket = caller.socket(Handle(open.handle))?;
-    let (flow, line, told) =
-        AcceptFlow::open(&socket, opening).map_err(|error| status::status(&error))?;
-    let waiting = socket.waiter();
-    drop(socket);
+    let handle = Handle(open.handle);
+    let nonblocking = open.nonblocking;
+    let open = operation::AcceptMany {
+        handle,
+        opening,
+        nonblocking,
+    };
+    let context = caller.context(handle);
+    let OpenedStream {
+        flow,
+        line,
+        opened: told,
+        waiting,
+        entry,
+    } = execute(&context, open)
+        .await
+        .map_err(|error| status::status(&error))?;
 
     let heard = Arc::<Heard>::default();
     let hearer = Acceptor {
@@ -56,14 +68,14 @@ pub(super) async fn open(caller: Caller, mut requests: Requests) -> Result<Body,
         .companions
         .run(messages::read(hearer, requests, Arc::clone(&heard)));
     let speaker = AcceptSpeaker {
-        engine: caller.engine,
+        context,
         flow,
         line,
         waiting,
-        nonblocking: open.nonblocking,
+        nonblocking,
     };
     let first = say(Outgoing::Opened(opened(told)));
-    Ok(Body::new(Reply::new(first, speaker, heard, reader)))
+    Ok(Body::new(Reply::new(first, speaker, heard, reader, entry)))
 }
 
 fn decode(message: Bytes) -> Result<Option<Incoming>, Status> {
@@ -109,7 +121,7 @@ impl Hearer for Acceptor {
 
 /// Says what the flow has to say.
 struct AcceptSpeaker {
-    engine: Arc<Engine>,
+    context: operation::Context,
     flow: Arc<AcceptFlow>,
     line: Arc<Line>,
     waiting: Waiting,
@@ -119,7 +131,7 @@ struct AcceptSpeaker {
 impl Speaker for AcceptSpeaker {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(Bytes, Option<Bytes>), Status>> {
         let next = self.flow.poll_next(
-            &self.engine,
+            &self.context,
             self.nonblocking,
             &self.line,
             &mut self.waiting,

@@ -30,6 +30,7 @@ use crate::{
     door::{status, verb::any},
     error::Error,
     flow::{ByteFlow, Credit, Ending, Line, Next},
+    operation::{self, OpenedStream, execute},
     socket::Waiting,
     table::Handle,
 };
@@ -44,11 +45,17 @@ pub(super) async fn open(caller: Caller, mut requests: Requests) -> Result<Body,
         return Err(not_open());
     };
     let opening = opening(open.stream_id, open.received, open.window, MAX_WINDOW)?;
-    let socket = caller.socket(Handle(open.handle))?;
-    let (flow, line, told) =
-        ByteFlow::open(&socket, opening).map_err(|error| status::status(&error))?;
-    let waiting = socket.waiter();
-    drop(socket);
+    let handle = Handle(open.handle);
+    let open = operation::Stream { handle, opening };
+    let OpenedStream {
+        flow,
+        line,
+        opened: told,
+        waiting,
+        entry,
+    } = execute(&caller.context(handle), open)
+        .await
+        .map_err(|error| status::status(&error))?;
 
     let heard = Arc::<Heard>::default();
     let reader = Reader {
@@ -65,7 +72,7 @@ pub(super) async fn open(caller: Caller, mut requests: Requests) -> Result<Body,
         waiting,
     };
     let first = say(Outgoing::Opened(opened(told)));
-    Ok(Body::new(Reply::new(first, speaker, heard, reader)))
+    Ok(Body::new(Reply::new(first, speaker, heard, reader, entry)))
 }
 
 fn decode(message: Bytes) -> Result<Option<Incoming>, Status> {

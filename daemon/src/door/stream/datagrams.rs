@@ -34,7 +34,7 @@ use crate::{
         },
     },
     flow::{Arrived, Datagram, DatagramFlow, Line, NextItems, Shape},
-    operation::{self, MAX_CONTROL},
+    operation::{self, MAX_CONTROL, OpenedStream, execute},
     socket::Waiting,
     table::Handle,
 };
@@ -49,19 +49,23 @@ pub(super) async fn open(caller: Caller, mut requests: Requests) -> Result<Body,
     };
     let opening = opening(open.stream_id, open.received, open.window, MAX_WINDOW)?;
     let shape = shape(&open).map_err(|violation| status::invalid(&violation.within("open")))?;
-    let socket = caller.socket(Handle(open.handle))?;
-    let context = operation::Context {
-        engine: caller.engine,
-        owner: caller.owner,
-        // Sockets that come with a datagram belong to whom this one belongs to.
-        session: socket.session().cloned(),
-        request_id: None,
-        watch: None,
+    let handle = Handle(open.handle);
+    let context = caller.context(handle);
+    let open = operation::Datagrams {
+        handle,
+        opening,
+        shape,
+        failures_heard: open.failures_heard,
     };
-    let (flow, line, told) = DatagramFlow::open(&context, &socket, opening, open.failures_heard)
+    let OpenedStream {
+        flow,
+        line,
+        opened: told,
+        waiting,
+        entry,
+    } = execute(&context, open)
+        .await
         .map_err(|error| status::status(&error))?;
-    let waiting = socket.waiter();
-    drop(socket);
 
     let heard = Arc::<Heard>::default();
     let sender = Sender {
@@ -80,7 +84,7 @@ pub(super) async fn open(caller: Caller, mut requests: Requests) -> Result<Body,
         shape,
     };
     let first = say(Outgoing::Opened(opened(told)));
-    Ok(Body::new(Reply::new(first, speaker, heard, reader)))
+    Ok(Body::new(Reply::new(first, speaker, heard, reader, entry)))
 }
 
 fn shape(open: &v1::OpenDatagrams) -> Result<Shape, Violation> {

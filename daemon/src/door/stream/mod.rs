@@ -30,7 +30,7 @@ use crate::{
     engine::{Engine, Owner},
     flow::{Opened, Opening},
     listener::calls::Companions,
-    socket::Socket,
+    operation,
     table::Handle,
 };
 
@@ -111,13 +111,16 @@ struct Caller {
 }
 
 impl Caller {
-    /// The caller's socket of that name, unless the daemon is shutting down.
-    fn socket(&self, handle: Handle) -> Result<Arc<Socket>, Status> {
-        let found = self
-            .engine
-            .admit()
-            .and_then(|_admitted| self.engine.table.get(handle, self.owner));
-        found.map_err(|error| status::status(&error))
+    /// Who acts on the stream of that handle: the socket's session, to which belong the sockets that come by it.
+    fn context(&self, handle: Handle) -> operation::Context {
+        let socket = self.engine.table.get(handle, self.owner);
+        operation::Context {
+            engine: Arc::clone(&self.engine),
+            owner: self.owner,
+            session: socket.ok().and_then(|socket| socket.session().cloned()),
+            request_id: None,
+            watch: None,
+        }
     }
 }
 

@@ -14,7 +14,12 @@ use http::HeaderMap;
 use http_body::Frame;
 use tonic::Status;
 
-use crate::{flow::Line, listener::calls::Companion};
+use crate::{
+    door::status,
+    flow::Line,
+    journal::{StreamEntry, StreamOutcome},
+    listener::calls::Companion,
+};
 
 /// One call's direction to the client.
 pub(super) trait Speaker: Send + Unpin + 'static {
@@ -55,6 +60,8 @@ impl Heard {
 pub(super) struct Reply<S: Speaker> {
     speaker: S,
     heard: Arc<Heard>,
+    /// The journal's, until it has ended.
+    entry: Option<StreamEntry>,
     /// Reads the client's side.
     _reader: Companion,
     /// What is said before anything else.
@@ -66,10 +73,17 @@ pub(super) struct Reply<S: Speaker> {
 
 impl<S: Speaker> Reply<S> {
     /// A body that says `first`, then what `speaker` says, until that ends or the client's side has, which `reader` reads.
-    pub(super) fn new(first: Bytes, speaker: S, heard: Arc<Heard>, reader: Companion) -> Self {
+    pub(super) fn new(
+        first: Bytes,
+        speaker: S,
+        heard: Arc<Heard>,
+        reader: Companion,
+        entry: StreamEntry,
+    ) -> Self {
         Self {
             speaker,
             heard,
+            entry: Some(entry),
             _reader: reader,
             pending: Some(first),
             outcome: None,
@@ -116,11 +130,14 @@ impl<S: Speaker> http_body::Body for Reply<S> {
             }
         }
         this.over = true;
-        this.speaker.leave();
-        let status = match this.outcome.take() {
-            Some(Err(status)) => status,
-            _ => Status::ok(""),
+        let (status, outcome) = match this.outcome.take() {
+            Some(Err(status)) => {
+                let outcome = status::outcome(&status);
+                (status, outcome)
+            }
+            _ => (Status::ok(""), StreamOutcome::Finished),
         };
+        this.leave(outcome);
         let mut trailers = HeaderMap::new();
         Poll::Ready(Some(match status.add_header(&mut trailers) {
             Ok(()) => Ok(Frame::trailers(trailers)),
@@ -142,8 +159,18 @@ impl<S: Speaker> Reply<S> {
     }
 }
 
+impl<S: Speaker> Reply<S> {
+    /// The call is over, and has ended like this.
+    fn leave(&mut self, outcome: StreamOutcome) {
+        self.speaker.leave();
+        if let Some(entry) = self.entry.take() {
+            entry.end(outcome);
+        }
+    }
+}
+
 impl<S: Speaker> Drop for Reply<S> {
     fn drop(&mut self) {
-        self.speaker.leave();
+        self.leave(StreamOutcome::Abandoned);
     }
 }

@@ -22,7 +22,7 @@ use self::{
     sending::{Queued, Sending, queued},
 };
 use super::{
-    Credit, Opened, Opening, RETENTION, any,
+    Credit, Opened, Opening, RETENTION, Tally, any,
     items::{ItemFlow, NextItems, Receiving, lock},
     ledger::Item,
     seat::{Line, Seat},
@@ -101,11 +101,13 @@ impl DatagramFlow {
         opening: Opening,
         failures_heard: u64,
     ) -> Result<Opened, Error> {
-        let receive_offset = self
-            .receiving()
-            .open(line, opening)
-            .map_err(|unknown| self.unknown(unknown.0))?;
+        let mut receiving = self.receiving();
         let mut sending = self.sending();
+        let before = tally(&receiving, &sending);
+        let receive_offset = receiving
+            .open(line, opening, before)
+            .map_err(|unknown| self.unknown(unknown.0))?;
+        drop(receiving);
         sending.line = Some(Arc::clone(line));
         // As for bytes.
         sending.say = sending.intake.taken() > 0;
@@ -119,6 +121,7 @@ impl DatagramFlow {
             send_offset: credit.received,
             send_limit: credit.limit,
             receive_offset,
+            before,
         })
     }
 
@@ -208,9 +211,11 @@ impl DatagramFlow {
 
     /// The one who has `line` leaves; what is not yet acknowledged stays.
     pub(crate) fn leave(&self, line: &Arc<Line>) {
-        self.receiving().leave(line);
         {
+            let mut receiving = self.receiving();
             let mut sending = self.sending();
+            let tally = tally(&receiving, &sending);
+            receiving.leave(line, tally);
             if sending.is_held(line) {
                 sending.line = None;
             }
@@ -273,6 +278,14 @@ impl DatagramFlow {
 
     fn sending(&self) -> MutexGuard<'_, Sending> {
         lock(&self.sending)
+    }
+}
+
+/// What the flow has moved.
+fn tally(receiving: &Receiving<ReceivedMessage>, sending: &Sending) -> Tally {
+    Tally {
+        sent: sending.side(),
+        received: receiving.side(),
     }
 }
 

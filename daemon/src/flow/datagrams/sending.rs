@@ -13,7 +13,7 @@ use super::OVERHEAD;
 use crate::{
     error::{Call, Error},
     flow::{
-        WINDOW,
+        Side, WINDOW,
         items::{BATCH, Failures},
         ledger::{Intake, Item},
         seat::{Line, holds},
@@ -32,6 +32,8 @@ pub(super) struct Sending {
     /// Whether the client shall hear what was taken.
     pub(super) say: bool,
     pub(super) pumping: bool,
+    /// What was sent, and what could not be.
+    moved: Side,
 }
 
 /// A datagram of the client's, as it arrives.
@@ -85,6 +87,7 @@ impl Default for Sending {
             failures: Failures::default(),
             say: false,
             pumping: false,
+            moved: Side::default(),
         }
     }
 }
@@ -92,6 +95,14 @@ impl Default for Sending {
 impl Sending {
     pub(super) fn is_held(&self, line: &Arc<Line>) -> bool {
         holds(self.line.as_ref(), line)
+    }
+
+    /// What it has moved.
+    pub(super) fn side(&self) -> Side {
+        Side {
+            left: self.intake.received() - self.intake.taken(),
+            ..self.moved
+        }
     }
 
     /// Sends what the socket takes of the queue; whether it is to be tried again when it takes more.
@@ -107,7 +118,10 @@ impl Sending {
             };
             match sent {
                 Ok(lengths) => {
-                    socket.count_sent(lengths.len(), lengths.iter().sum());
+                    let bytes = lengths.iter().sum();
+                    socket.count_sent(lengths.len(), bytes);
+                    self.moved.items += lengths.len() as u64;
+                    self.moved.bytes += bytes as u64;
                     for _ in lengths {
                         self.took_first();
                     }
@@ -118,6 +132,7 @@ impl Sending {
                 }
                 Err(error) => {
                     self.took_first();
+                    self.moved.failed += 1;
                     self.failures.push(self.intake.taken(), error);
                 }
             }

@@ -1,6 +1,6 @@
 //! One direction of a relay: what is received of one socket is sent on another.
 
-use std::{io, os::fd::AsFd, sync::atomic::Ordering, time::Instant};
+use std::{io, os::fd::AsFd, sync::atomic::Ordering};
 
 use bytes::{Buf, Bytes};
 use farsock_proto::{
@@ -8,13 +8,11 @@ use farsock_proto::{
     socket::{ShutdownHow, SocketType},
 };
 
+use super::waits::Waits;
 use crate::{
     engine::{Engine, Held},
     error::{Call, Error},
-    socket::{
-        BELIEVED_WAKES, Direction, Ended, LONGEST_REST, Socket, WaitError, receive::ARRIVAL,
-        rest_time,
-    },
+    socket::{Direction, Ended, Socket, receive::ARRIVAL},
     sys::{self, message::Framing, socket::Events, splice::Pipe},
     table::Handle,
 };
@@ -332,66 +330,6 @@ impl<'a> Flow<'a> {
 impl Drop for Flow<'_> {
     fn drop(&mut self) {
         self.flush();
-    }
-}
-
-/// The waits between two successful calls on a socket. They are not counted as operations that wait: the relay is one.
-struct Waits<'a> {
-    socket: &'a Socket,
-    direction: Direction,
-    events: Events,
-    /// When the first began, and when SO_RCVTIMEO or SO_SNDTIMEO ends them all.
-    begun: Option<(Instant, Option<Instant>)>,
-    idle_wakes: u32,
-}
-
-impl<'a> Waits<'a> {
-    fn new(socket: &'a Socket, direction: Direction, events: Events) -> Self {
-        Self {
-            socket,
-            direction,
-            events,
-            begun: None,
-            idle_wakes: 0,
-        }
-    }
-
-    /// Waits for the events; a state without an event of its own makes it a wait for time, as in `Socket::pause`.
-    async fn ready(&mut self) -> Result<Events, Failure> {
-        let now = Instant::now();
-        let (since, limit) = match self.begun {
-            Some((since, limit)) => {
-                let quick = now.duration_since(since) <= 2 * LONGEST_REST;
-                self.idle_wakes = if quick { self.idle_wakes + 1 } else { 0 };
-                (now, limit)
-            }
-            None => {
-                let timeout = self.socket.timeout(self.direction);
-                (now, timeout.and_then(|timeout| now.checked_add(timeout)))
-            }
-        };
-        self.begun = Some((since, limit));
-        let idle_wakes = self.idle_wakes;
-        let wait = async {
-            if idle_wakes > BELIEVED_WAKES {
-                tokio::time::sleep(rest_time(idle_wakes - BELIEVED_WAKES)).await;
-            }
-            self.socket.ready_uncounted(self.events).await
-        };
-        let outcome = match limit {
-            None => wait.await,
-            Some(limit) => match tokio::time::timeout_at(limit.into(), wait).await {
-                Ok(outcome) => outcome,
-                Err(_elapsed) => Err(WaitError::Kernel(sys::errno::again())),
-            },
-        };
-        outcome.map_err(|error| match (error, self.direction) {
-            (WaitError::Ended(ended), _) => {
-                Failure::Ended(End::Socket(self.socket.handle(), ended))
-            }
-            (WaitError::Kernel(error), Direction::Receive) => Failure::Receive(error),
-            (WaitError::Kernel(error), Direction::Send) => Failure::Send(error),
-        })
     }
 }
 

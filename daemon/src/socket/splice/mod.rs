@@ -3,6 +3,7 @@
 //! No tasks: both directions run in the operation's own future.
 
 mod flow;
+mod waits;
 
 use farsock_proto::Violation;
 

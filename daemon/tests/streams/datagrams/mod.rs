@@ -16,14 +16,14 @@ use tonic::{Status, Streaming, transport::Channel};
 
 use crate::support::{PATIENCE, messages, reason, socket, sockets};
 
-struct Datagrams {
+pub(crate) struct Datagrams {
     opened: v1::Opened,
     requests: mpsc::UnboundedSender<DatagramsRequest>,
     responses: Streaming<DatagramsResponse>,
 }
 
 impl Datagrams {
-    async fn open(channel: &Channel, open: OpenDatagrams) -> Result<Self, Status> {
+    pub(crate) async fn open(channel: &Channel, open: OpenDatagrams) -> Result<Self, Status> {
         let (requests, receiver) = mpsc::unbounded_channel();
         let client = StreamServiceClient::new(channel.clone());
         let mut client = client.max_decoding_message_size(8 << 20);
@@ -64,12 +64,12 @@ impl Datagrams {
         let _ = self.requests.send(DatagramsRequest { message });
     }
 
-    fn send(&self, messages: impl IntoIterator<Item = v1::OutgoingMessage>) {
+    pub(crate) fn send(&self, messages: impl IntoIterator<Item = v1::OutgoingMessage>) {
         let messages = messages.into_iter().collect();
         self.say(Say::Send(v1::SendDatagrams { messages }));
     }
 
-    fn credit(&self, received: u64, limit: u64, failures_heard: u64) {
+    pub(crate) fn credit(&self, received: u64, limit: u64, failures_heard: u64) {
         self.say(Say::Credit(v1::Credit {
             received,
             limit,
@@ -79,7 +79,7 @@ impl Datagrams {
     }
 
     /// The next so many datagrams.
-    async fn received(&mut self, count: usize) -> Vec<v1::ReceivedMessage> {
+    pub(crate) async fn received(&mut self, count: usize) -> Vec<v1::ReceivedMessage> {
         let mut all = Vec::new();
         while all.len() < count {
             match self.next().await {
@@ -96,7 +96,7 @@ impl Datagrams {
     }
 
     /// The next datagram that could not be sent, with nothing but credit before it: where it ends, and why.
-    async fn send_failed(&mut self) -> (u64, OperationError) {
+    pub(crate) async fn send_failed(&mut self) -> (u64, OperationError) {
         loop {
             match self.next().await {
                 Ok(Hear::SendFailed(failed)) => {
@@ -109,7 +109,7 @@ impl Datagrams {
     }
 
     /// Reads until all that was sent up to `offset` was taken or has failed, with nothing but credit on the way.
-    async fn taken(&mut self, offset: u64) {
+    pub(crate) async fn taken(&mut self, offset: u64) {
         loop {
             match self.next().await {
                 Ok(Hear::Credit(credit)) if credit.taken == offset => return,
@@ -130,7 +130,7 @@ impl Datagrams {
 }
 
 /// A UDP socket of the daemon's, where it is, and one of the test's.
-async fn bound(channel: &Channel) -> (u64, SocketAddr, UdpSocket) {
+pub(crate) async fn bound(channel: &Channel) -> (u64, SocketAddr, UdpSocket) {
     let handle = socket(channel, v1::SocketType::Dgram).await;
     let bind = v1::BindRequest {
         handle,
@@ -145,7 +145,7 @@ async fn bound(channel: &Channel) -> (u64, SocketAddr, UdpSocket) {
     (handle, address, peer)
 }
 
-fn opening(handle: u64, window: u64) -> OpenDatagrams {
+pub(crate) fn opening(handle: u64, window: u64) -> OpenDatagrams {
     OpenDatagrams {
         handle,
         window,
@@ -153,7 +153,7 @@ fn opening(handle: u64, window: u64) -> OpenDatagrams {
     }
 }
 
-fn to(address: &str, data: &[u8]) -> v1::OutgoingMessage {
+pub(crate) fn to(address: &str, data: &[u8]) -> v1::OutgoingMessage {
     v1::OutgoingMessage {
         payload: Some(v1::outgoing_message::Payload::Data(data.to_vec().into())),
         address: Some(v1::Address::from(address)),

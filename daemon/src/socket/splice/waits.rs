@@ -1,0 +1,69 @@
+//! How a direction of a relay waits: as every operation does, but again and again.
+
+use std::time::Instant;
+
+use super::flow::{End, Failure};
+use crate::{
+    socket::{BELIEVED_WAKES, Direction, LONGEST_REST, Socket, WaitError, rest_time},
+    sys::{self, socket::Events},
+};
+
+/// The waits between two successful calls on a socket. They are not counted as operations that wait: the relay is one.
+pub(super) struct Waits<'a> {
+    socket: &'a Socket,
+    direction: Direction,
+    events: Events,
+    /// When the first began, and when SO_RCVTIMEO or SO_SNDTIMEO ends them all.
+    begun: Option<(Instant, Option<Instant>)>,
+    idle_wakes: u32,
+}
+
+impl<'a> Waits<'a> {
+    pub(super) fn new(socket: &'a Socket, direction: Direction, events: Events) -> Self {
+        Self {
+            socket,
+            direction,
+            events,
+            begun: None,
+            idle_wakes: 0,
+        }
+    }
+
+    /// Waits for the events; a state without an event of its own makes it a wait for time, as in `Socket::pause`.
+    pub(super) async fn ready(&mut self) -> Result<Events, Failure> {
+        let now = Instant::now();
+        let (since, limit) = match self.begun {
+            Some((since, limit)) => {
+                let quick = now.duration_since(since) <= 2 * LONGEST_REST;
+                self.idle_wakes = if quick { self.idle_wakes + 1 } else { 0 };
+                (now, limit)
+            }
+            None => {
+                let timeout = self.socket.timeout(self.direction);
+                (now, timeout.and_then(|timeout| now.checked_add(timeout)))
+            }
+        };
+        self.begun = Some((since, limit));
+        let idle_wakes = self.idle_wakes;
+        let wait = async {
+            if idle_wakes > BELIEVED_WAKES {
+                tokio::time::sleep(rest_time(idle_wakes - BELIEVED_WAKES)).await;
+            }
+            self.socket.ready_uncounted(self.events).await
+        };
+        let outcome = match limit {
+            None => wait.await,
+            Some(limit) => match tokio::time::timeout_at(limit.into(), wait).await {
+                Ok(outcome) => outcome,
+                Err(_elapsed) => Err(WaitError::Kernel(sys::errno::again())),
+            },
+        };
+        outcome.map_err(|error| match (error, self.direction) {
+            (WaitError::Ended(ended), _) => {
+                Failure::Ended(End::Socket(self.socket.handle(), ended))
+            }
+            (WaitError::Kernel(error), Direction::Receive) => Failure::Receive(error),
+            (WaitError::Kernel(error), Direction::Send) => Failure::Send(error),
+        })
+    }
+}
