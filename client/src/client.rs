@@ -22,8 +22,9 @@ use crate::{Builder, Result, pump::Pump, stream::Stream};
 /// and survive the connection: when it breaks, the client connects again by itself, resends what was
 /// not answered under the same ids, and each call happens once. If the daemon cannot be reached until
 /// the session's lease is over, or does not know the session any more (it was restarted), every call
-/// ends as [`Reason::SessionExpired`](crate::Reason::SessionExpired), and the client is of no more
-/// use.
+/// ends as [`Reason::SessionExpired`](crate::Reason::SessionExpired), and the client is of use for one thing more:
+/// [`open_session_when_reachable`](Self::open_session_when_reachable) opens the next session.
+/// [`watch_session`](Self::watch_session) tells of all this as it happens.
 ///
 /// The session's sockets live as long as the session: it is closed when the last clone of the client
 /// is dropped, soon after and best effort, and by its lease (30 s) if this process dies. Sockets that
