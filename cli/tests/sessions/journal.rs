@@ -71,6 +71,31 @@ fn with_a_session_the_journal_shows_that_ones_operations_alone() {
 }
 
 #[test]
+fn the_end_of_its_session_ends_the_journal_after_the_sessions_last_operation() {
+    let shell = Shell::start();
+    let id = shell.ok("session open");
+    let mut journal = shell.start_command(&format!("journal --follow --session {id}"));
+    journal.until_note("attached");
+    let handle = shell.ok(&format!("socket udp --session {id}"));
+    let recv = shell.start_command(&format!("recv {handle} --session {id}"));
+    shell.until_waiting(handle.parse().unwrap(), 1);
+    shell.ok(&format!("session close {id}"));
+    recv.fails(4);
+    let mut lines = vec![journal.answer()];
+    while !lines.last().unwrap().contains(" recv(") {
+        lines.push(journal.answer());
+    }
+    let last = lines.pop().unwrap();
+    assert!(last.contains("= HANDLE_CLOSED"), "{last}");
+    let stderr = journal.fails(4);
+    let said = "farsock: journal: SESSION_EXPIRED: the session is over";
+    assert!(stderr.starts_with(said), "{stderr}");
+
+    let stderr = shell.fails(4, &format!("journal --session {id}"));
+    assert!(stderr.contains("SESSION_NOT_FOUND"), "{stderr}");
+}
+
+#[test]
 fn an_interrupt_ends_the_journal_in_good_order() {
     let shell = Shell::start();
     let mut journal = shell.start_command("journal -f");
