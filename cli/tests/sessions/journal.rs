@@ -37,7 +37,7 @@ fn beside_the_demo_the_journal_shows_every_call_in_order() {
 fn without_follow_the_journal_ends_after_as_many_records_as_were_asked_for() {
     let shell = Shell::start();
     let mut journal = shell.start_command("journal -n 2 --handle 2 -o json");
-    journal.until_note("attached");
+    assert_eq!(journal.said(), r#"{"note":"attached"}"#);
     shell.ok("socket udp");
     shell.ok("socket tcp");
     shell.ok("listen 2 16");

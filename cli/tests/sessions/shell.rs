@@ -221,11 +221,16 @@ impl Waiting {
     /// The next line that it says on stderr.
     #[track_caller]
     pub(crate) fn note(&mut self) -> String {
-        let child = self.child.as_mut().expect("it has not ended yet");
-        let line = line_of(child.stderr.as_mut().expect("stderr is piped"));
+        let line = self.said();
         let note = line.strip_prefix("farsock: ");
         note.unwrap_or_else(|| panic!("{}: {line:?}", self.line))
             .to_owned()
+    }
+
+    /// The next line on its stderr, as it is.
+    pub(crate) fn said(&mut self) -> String {
+        let child = self.child.as_mut().expect("it has not ended yet");
+        line_of(child.stderr.as_mut().expect("stderr is piped"))
     }
 
     /// Returns when it has said something on stderr that has these words in it; the line.

@@ -103,7 +103,7 @@ async fn accept(
             // The session's end is told by the session.
             Err(NotAccepted::AnyMore(failure)) if is_over(&failure) => return,
             Err(NotAccepted::ThisTime(failure)) => {
-                output::error(failure);
+                failure.tell();
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
@@ -146,7 +146,7 @@ async fn one(accepted: Accepted, route: &Route, shared: &Shared, life: Result<Li
 impl Shared {
     /// Tells that a connection was not made.
     pub(super) fn not_connected(&self, peer: &str, target: impl fmt::Display, failure: &Failure) {
-        output::error(format_args!("{peer} -> {target}: {failure}"));
+        failure.tell_as(format_args!("{peer} -> {target}: {failure}"));
     }
 
     /// Tells a connection's end to whom it interests: everybody, if the daemon ended it, as it does with its session.
@@ -159,7 +159,7 @@ impl Shared {
     ) {
         let why = match result {
             Err(failure @ Failure::Refused { .. }) => {
-                return output::error(format_args!("{peer} -> {target}: {failure}"));
+                return failure.tell_as(format_args!("{peer} -> {target}: {failure}"));
             }
             Err(failure) => format!("; {failure}"),
             Ok(()) => String::new(),

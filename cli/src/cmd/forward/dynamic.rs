@@ -14,7 +14,6 @@ use super::{
 };
 use crate::{
     exit::Failure,
-    output,
     traffic::{duplex::Stream, meter::Meter},
 };
 
@@ -32,8 +31,8 @@ pub(super) async fn serve(accepted: Accepted, shared: &Shared, meter: &Meter) {
         Ok(Ok(Some(request))) => request,
         // It left again, without a word.
         Ok(Ok(None)) => return,
-        Ok(Err(error)) => return output::error(format_args!("{peer}: {error}")),
-        Err(_) => return output::error(format_args!("{peer}: it does not say what it wants")),
+        Ok(Err(error)) => return Failure::Local(format!("{peer}: {error}")).tell(),
+        Err(_) => return Failure::Local(format!("{peer}: it does not say what it wants")).tell(),
     };
     let host = request.host.text();
     let target = host_and_port(&host, request.port);

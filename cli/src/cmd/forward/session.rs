@@ -82,7 +82,7 @@ pub(super) async fn follow(life: &Life, shared: &Shared) -> Failure {
             SessionState::Away(why) => {
                 let away = format!("the daemon is away: {}", crate::exit::bare_text(&why));
                 if shared.way.life().is_ok() {
-                    output::error(format_args!(
+                    Failure::Unreachable(away.clone()).tell_as(format_args!(
                         "{away}; it is tried again, and until then new connections are closed"
                     ));
                 }
@@ -106,7 +106,7 @@ pub(super) async fn next(
     shared: &Arc<Shared>,
 ) -> Result<(Life, Tasks), Failure> {
     shared.way.set(Err("the daemon is away".to_owned()));
-    output::error(format_args!(
+    why.tell_as(format_args!(
         "{why}; another is opened, and until then new connections are closed"
     ));
     let mut remotes = Vec::new();
@@ -172,7 +172,7 @@ impl Retry {
     async fn after(&mut self, failure: &Failure) {
         let text = failure.to_string();
         if text != self.said && !accept::is_over(failure) {
-            output::error(format_args!("{text}; it is tried again"));
+            failure.tell_as(format_args!("{text}; it is tried again"));
             self.said = text;
         }
         tokio::time::sleep(self.wait).await;
