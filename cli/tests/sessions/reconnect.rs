@@ -20,7 +20,9 @@ fn rest(mut stream: impl Read) -> Vec<u8> {
 
 fn close_its_session(shell: &Shell) {
     let sessions = shell.json("session ls");
-    let id = sessions[0]["session_id"].as_str().unwrap();
+    let id = sessions[0]["session_id"]
+        .as_str()
+        .expect("it has a session");
     shell.ok(&format!("session close {id}"));
 }
 
