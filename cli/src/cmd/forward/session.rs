@@ -68,8 +68,10 @@ impl Way {
         life.clone().map_err(Failure::Unreachable)
     }
 
-    fn set(&self, life: Result<Life, String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = life;
+    /// Sets it, and tells what it was before.
+    fn set(&self, life: Result<Life, String>) -> Result<Life, String> {
+        let mut way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut way, life)
     }
 }
 
@@ -81,18 +83,17 @@ pub(super) async fn follow(life: &Life, shared: &Shared) -> Failure {
             SessionState::Over(why) => return Failure::of("session".to_owned(), &why),
             SessionState::Away(why) => {
                 let away = format!("the daemon is away: {}", crate::exit::bare_text(&why));
-                if shared.way.life().is_ok() {
+                // Before it is said: whoever has read it finds it so.
+                if shared.way.set(Err(away.clone())).is_ok() {
                     Failure::Unreachable(away.clone()).tell_as(format_args!(
                         "{away}; it is tried again, and until then new connections are closed"
                     ));
                 }
-                shared.way.set(Err(away));
             }
             _ => {
-                if shared.way.life().is_err() {
+                if shared.way.set(Ok(life.clone())).is_err() {
                     output::note("the daemon is back, and nothing is lost");
                 }
-                shared.way.set(Ok(life.clone()));
             }
         }
     }
@@ -105,7 +106,7 @@ pub(super) async fn next(
     mut tasks: Tasks,
     shared: &Arc<Shared>,
 ) -> Result<(Life, Tasks), Failure> {
-    shared.way.set(Err("the daemon is away".to_owned()));
+    let _ = shared.way.set(Err("the daemon is away".to_owned()));
     why.tell_as(format_args!(
         "{why}; another is opened, and until then new connections are closed"
     ));
@@ -126,7 +127,7 @@ pub(super) async fn next(
         }
     };
     let life = Life::of(session.client())?;
-    shared.way.set(Ok(life.clone()));
+    let _ = shared.way.set(Ok(life.clone()));
     output::note("the daemon is back, with a new session");
     for remote in remotes {
         tasks.spawn(again(remote, life.clone(), Arc::clone(shared)));
