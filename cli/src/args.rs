@@ -1,6 +1,6 @@
 //! The command line: what holds for every command. The commands themselves are in `cmd`, one file each.
 
-use std::time::Duration;
+use std::{ffi::OsString, time::Duration};
 
 use clap::Parser;
 use farsock_proto::time::parse_duration;
@@ -94,7 +94,7 @@ pub(crate) struct Global {
     /// take to answer, but 5s at least. Units: h, m, s (also without one), ms, us, ns.
     #[arg(long, global = true, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
-    /// What stdout gets: table (for people), json (for programs; an error is then a JSON object on stderr), raw (bare values, exact bytes)
+    /// What stdout gets: table (for people), json (for programs; each line on stderr is then an object too), raw (bare values, exact bytes)
     #[arg(
         short,
         long,
@@ -134,6 +134,22 @@ impl Global {
     }
 }
 
+/// Whether a command line that could not be read asks for `-o json`.
+pub(crate) fn asks_for_json(words: impl Iterator<Item = OsString>) -> bool {
+    let words = words.map(|word| word.to_string_lossy().into_owned());
+    let words: Vec<String> = words.take_while(|word| word != "--").collect();
+    let together = words
+        .iter()
+        .any(|word| matches!(word.as_str(), "-ojson" | "-o=json" | "--output=json"));
+    together
+        || words.windows(2).any(|pair| {
+            // -o may be the last of several letters.
+            let flag = pair[0].as_str();
+            let short = flag.starts_with('-') && !flag.starts_with("--") && flag.ends_with('o');
+            (short || flag == "--output") && pair[1] == "json"
+        })
+}
+
 /// A socket's handle, as the commands print it.
 pub(crate) fn handle(text: &str) -> Result<u64, String> {
     text.parse()
@@ -157,5 +173,27 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         <Args as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wrong_command_line_may_ask_for_json_in_each_way_that_a_right_one_may() {
+        let asks = |line: &str| asks_for_json(line.split(' ').map(OsString::from));
+        for line in [
+            "farsock -o json nonsense",
+            "farsock nonsense -ojson",
+            "farsock nonsense -o=json",
+            "farsock nonsense --output json",
+            "farsock nonsense --output=json",
+            "farsock forward -vo json",
+        ] {
+            assert!(asks(line), "{line}");
+        }
+        for line in [
+            "farsock nonsense",
+            "farsock -o raw x",
+            "farsock send 1 -- -o json",
+        ] {
+            assert!(!asks(line), "{line}");
+        }
     }
 }

@@ -116,10 +116,15 @@ impl Connection {
     /// Ends the session that was opened with it, and with it all its sockets, whose last bytes are delivered. Best effort: the lease
     /// would do the same.
     pub(crate) async fn end(self) {
-        if let Some(id) = self.client.session_id() {
-            let closing = self.client.close_session(id, false);
-            let _ = tokio::time::timeout(LEAST_TIMEOUT, closing).await;
-        }
+        end_session(&self.client).await;
+    }
+}
+
+/// Ends the client's session, as [`Connection::end`] does.
+pub(crate) async fn end_session(client: &Client) {
+    if let Some(id) = client.session_id() {
+        let closing = client.close_session(id, false);
+        let _ = tokio::time::timeout(LEAST_TIMEOUT, closing).await;
     }
 }
 

@@ -1,11 +1,11 @@
 //! How a command fails: who said no decides the exit code, and one line on stderr says what was tried and why not.
 
-use std::{io, process::ExitCode};
+use std::{fmt, io, process::ExitCode};
 
 use farsock_client::{Error, ErrorKind};
 use serde_json::{Value, json};
 
-use crate::output::{self, Format};
+use crate::output;
 
 /// A command that failed.
 #[derive(Debug, thiserror::Error)]
@@ -57,22 +57,31 @@ pub(crate) struct Call {
 }
 
 impl Failure {
-    /// Prints the failure on stderr, in the form of the answers, and tells the exit code.
-    pub(crate) fn report(&self, format: Format) -> ExitCode {
+    /// Prints the failure on stderr, and tells the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
         match self {
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 return ExitCode::SUCCESS;
             }
             Self::Interrupted => {}
-            _ if format == Format::Json => output::json_error(&self.json()),
-            _ => output::error(self),
+            _ => self.tell(),
         }
         ExitCode::from(self.code())
     }
 
+    /// Prints the failure on stderr: one that ends the command, or one after which it goes on.
+    pub(crate) fn tell(&self) {
+        self.tell_as(self);
+    }
+
+    /// Prints the failure on stderr in these words, which say more than its own.
+    pub(crate) fn tell_as(&self, words: impl fmt::Display) {
+        output::error(&words, || self.json(&words));
+    }
+
     /// The failure for programs: `call`, `errno` and `errno_name` if the kernel said no, `reason` if the resolver or the daemon did, else none
     /// of them.
-    fn json(&self) -> Value {
+    fn json(&self, words: impl fmt::Display) -> Value {
         let (tried, name, call) = match self {
             Self::Kernel {
                 tried, name, call, ..
@@ -85,7 +94,7 @@ impl Failure {
             None => (None, name),
         };
         json!({"error": {
-            "message": self.to_string(),
+            "message": words.to_string(),
             "tried": tried,
             "call": call.map(|call| &call.name),
             "errno": call.map(|call| call.errno),
@@ -102,6 +111,26 @@ impl Failure {
             Self::Refused { .. } => 4,
             Self::Interrupted => 130,
         }
+    }
+
+    /// What is wrong with a command line, as clap found it.
+    pub(crate) fn of_usage(error: &clap::Error) -> Self {
+        // Its text is all of the help.
+        if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            return Self::Usage("a command is missing; see --help".to_owned());
+        }
+        let text = error.to_string();
+        // What follows is the same for many errors.
+        let text = ["\n\nUsage:", "\n\nFor more information"]
+            .iter()
+            .fold(text.as_str(), |text, end| {
+                text.split_once(end).map_or(text, |(text, _)| text)
+            });
+        let words: Vec<&str> = text
+            .trim_start_matches("error: ")
+            .split_whitespace()
+            .collect();
+        Self::Usage(words.join(" "))
     }
 
     /// What `error` means for the command that tried `tried`.

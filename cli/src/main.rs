@@ -19,10 +19,23 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::{args::Args, exit::Failure, output::Output};
+use crate::{
+    args::Args,
+    exit::Failure,
+    output::{Format, Output},
+};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        // Help is asked for, and no error.
+        Err(error) if error.use_stderr() && args::asks_for_json(std::env::args_os()) => {
+            output::suit(Format::Json);
+            return Failure::of_usage(&error).report();
+        }
+        Err(error) => error.exit(),
+    };
+    output::suit(args.global.output);
     let mut output = Output::stdout(args.global.output);
     let outcome = run(args, &mut output).and_then(|()| Ok(output.flush()?));
     match outcome {
@@ -30,7 +43,7 @@ fn main() -> ExitCode {
         Err(failure) => {
             // What was printed before the failure is part of the answer.
             let _ = output.flush();
-            failure.report(output.format())
+            failure.report()
         }
     }
 }

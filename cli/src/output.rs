@@ -3,9 +3,10 @@
 use std::{
     fmt::Display,
     io::{self, IsTerminal, Write},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::show::Fields;
 
@@ -14,7 +15,7 @@ use crate::show::Fields;
 pub(crate) enum Format {
     /// For people: aligned columns, and text made safe for a terminal
     Table,
-    /// For programs: one JSON value per command, on one line; its error on stderr likewise
+    /// For programs: one JSON value per command, on one line; what is said on stderr likewise, an object a line
     Json,
     /// For scripts: bare values, columns between tabs without a header, received bytes as they are
     Raw,
@@ -128,24 +129,34 @@ impl Output {
     }
 }
 
-/// Prints a note about the answer on stderr; a closed stderr is no reason to fail.
-pub(crate) fn note(text: impl Display) {
-    let _ = writeln!(io::stderr(), "farsock: {text}");
+/// Whether stderr is for programs. A process has one, and says things on it from everywhere.
+static FOR_PROGRAMS: AtomicBool = AtomicBool::new(false);
+
+/// From now on, what is said on stderr suits this form of the answers.
+pub(crate) fn suit(format: Format) {
+    FOR_PROGRAMS.store(format == Format::Json, Ordering::Relaxed);
 }
 
-/// Prints an error on stderr, its prefix red on a terminal.
-pub(crate) fn error(text: impl Display) {
+/// Prints a note about the answer on stderr; a closed stderr is no reason to fail.
+pub(crate) fn note(text: impl Display) {
     let mut stderr = io::stderr().lock();
-    let _ = if emphasis_suits(&stderr) {
-        writeln!(stderr, "\x1b[1;31mfarsock:\x1b[0m {text}")
+    let _ = if FOR_PROGRAMS.load(Ordering::Relaxed) {
+        writeln!(stderr, "{}", json!({ "note": text.to_string() }))
     } else {
         writeln!(stderr, "farsock: {text}")
     };
 }
 
-/// Prints an error for programs on stderr, on one line.
-pub(crate) fn json_error(error: &Value) {
-    let _ = writeln!(io::stderr(), "{error}");
+/// Prints an error on stderr: `json` for programs, else `text`, its prefix red on a terminal.
+pub(crate) fn error(text: impl Display, json: impl FnOnce() -> Value) {
+    let mut stderr = io::stderr().lock();
+    let _ = if FOR_PROGRAMS.load(Ordering::Relaxed) {
+        writeln!(stderr, "{}", json())
+    } else if emphasis_suits(&stderr) {
+        writeln!(stderr, "\x1b[1;31mfarsock:\x1b[0m {text}")
+    } else {
+        writeln!(stderr, "farsock: {text}")
+    };
 }
 
 /// Bytes as a terminal may show them: valid UTF-8 as it is, but for control characters and invalid bytes, which become `\x1b`

@@ -22,9 +22,12 @@ use crate::{Builder, Result, pump::Pump, stream::Stream};
 /// and survive the connection: when it breaks, the client connects again by itself, resends what was
 /// not answered under the same ids, and each call happens once. If the daemon cannot be reached until
 /// the session's lease is over, or does not know the session any more (it was restarted), every call
-/// ends as [`Reason::SessionExpired`](crate::Reason::SessionExpired), and the client is of no more
-/// use. A connection that carries nothing any more and does not break is found out by pings, within half
-/// of the lease ([`Builder::keep_alive`]).
+/// ends as [`Reason::SessionExpired`](crate::Reason::SessionExpired), and the client is of use for one thing more:
+/// [`open_session_when_reachable`](Self::open_session_when_reachable) opens the next session.
+/// [`watch_session`](Self::watch_session) tells of all this as it happens.
+///
+/// A connection that carries nothing any more and does not break is found out by pings, within half of
+/// the lease ([`Builder::keep_alive`]).
 ///
 /// The session's sockets live as long as the session. [`close`](Self::close) ends it, and returns when
 /// they are closed. The drop of the last clone asks the daemon for it without waiting, and a runtime that

@@ -162,6 +162,23 @@ impl Error {
         }
     }
 
+    /// Whether it is the connection's, or the shutdown's: worth another attempt.
+    pub(crate) fn is_broken(&self) -> bool {
+        match self.kind() {
+            ErrorKind::Daemon {
+                reason: Reason::Draining,
+            }
+            | ErrorKind::Unreachable
+            | ErrorKind::DeadlineExceeded => true,
+            // Without details they are not the daemon's own words, but those of what is in between.
+            ErrorKind::Other => matches!(
+                self.code(),
+                Code::Unknown | Code::Internal | Code::Cancelled | Code::DataLoss
+            ),
+            _ => false,
+        }
+    }
+
     pub(crate) fn from_status(tried: Tried, status: &Status) -> Self {
         let kind = kind_of(status);
         let cause = Cause::of(status);

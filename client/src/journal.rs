@@ -140,7 +140,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if `payload_bytes` is over 4,096.
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if `payload_bytes` is over 4,096, and
+    /// [`Reason::SessionNotFound`](crate::Reason::SessionNotFound) if there is no session of that id.
     pub async fn journal(&self, options: JournalOptions) -> Result<Journal> {
         let transport = self.transport();
         let mut request = tonic::Request::new(v1::WatchRequest {
@@ -176,7 +177,8 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// [`Unreachable`](crate::ErrorKind::Unreachable) if the connection breaks.
+    /// [`Unreachable`](crate::ErrorKind::Unreachable) if the connection breaks, and
+    /// [`Reason::SessionExpired`](crate::Reason::SessionExpired) when the session is over that was to be watched.
     pub async fn next(&mut self) -> Result<Option<JournalEvent>> {
         match message(&mut self.responses).await? {
             None => Ok(None),

@@ -125,6 +125,7 @@ pub use crate::{
     session::{
         list::SessionInfo,
         open::{OnExpiry, Session, SessionOptions},
+        state::{SessionState, SessionWatch},
     },
     socket::{
         RemoteSocket,

@@ -16,6 +16,13 @@ use farsock_daemon::{
 
 fn main() -> ExitCode {
     let command_line = CommandLine::parse();
+    if let Some(document) = command_line.document() {
+        return ended(
+            document
+                .map_err(Failure::from)
+                .and_then(|text| print(&text)),
+        );
+    }
     // Before the configuration: the default number of handles follows from it.
     farsock_daemon::raise_descriptor_limit();
     farsock_daemon::keep_freed_memory();
@@ -32,6 +39,12 @@ fn main() -> ExitCode {
     } else {
         serve(config)
     };
+    ended(result)
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+fn ended(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -41,10 +54,16 @@ fn main() -> ExitCode {
     }
 }
 
-type Failure = Box<dyn std::error::Error>;
-
 fn print_config(config: &Config) -> Result<(), Failure> {
-    Ok(io::stdout().write_all(config.to_toml()?.as_bytes())?)
+    print(config.to_toml()?.as_bytes())
+}
+
+fn print(text: &[u8]) -> Result<(), Failure> {
+    match io::stdout().write_all(text) {
+        // Who pipes into `head` has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
 }
 
 fn serve(config: Config) -> Result<(), Failure> {

@@ -188,7 +188,7 @@ fn routes(
         .add_service(StreamDoor::new(Arc::clone(engine)))
         .add_service(HostServiceServer::new(host).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(
-            JournalServiceServer::new(JournalDoor::new(Arc::clone(engine)))
+            JournalServiceServer::new(JournalDoor::new(Arc::clone(engine), Arc::clone(sessions)))
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
         )
         .add_service(tonic_health::pb::health_server::HealthServer::new(health))

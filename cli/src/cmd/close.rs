@@ -5,7 +5,7 @@ use farsock_client::Reason;
 use crate::{
     args::{Global, handle},
     exit::{Failure, Tried},
-    output::{self, Output},
+    output::Output,
 };
 
 /// Close sockets
@@ -66,7 +66,7 @@ impl Close {
                     let failure = Failure::of(format!("close {handle}"), &error);
                     match &first {
                         None => first = Some(failure),
-                        Some(_) => output::error(failure),
+                        Some(_) => failure.tell(),
                     }
                 }
             }

@@ -36,7 +36,7 @@ const DEFAULT_COUNT: u64 = 10;
 /// again after a broken connection is `= 0 (resumed at 5 sent, 7 received)`. Datagrams have `datagrams_open` and `datagrams_end`, accepted
 /// connections `accept_many_open`, an `accept` each, and `accept_many_end`.
 ///
-/// With --session, only that session's operations. Watching renews no lease.
+/// With --session, only that session's operations, until it is over: that ends the command with exit status 4. Watching renews no lease.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -45,7 +45,7 @@ Examples:
   farsock journal --follow --payload 32     and the first 32 bytes of each payload
   farsock journal --follow -o json | jq 'select(.errno_name == \"EAGAIN\")'")]
 pub(crate) struct Journal {
-    /// Go on until Ctrl-C or the daemon's end
+    /// Go on until Ctrl-C, the daemon's end, or with --session the session's
     #[arg(short, long)]
     follow: bool,
     /// End after so many records [default: 10; with --follow: no end]

@@ -121,9 +121,9 @@ impl Common {
 }
 
 const JSON_ERRORS: &str = "\
-With -o json what went wrong is a JSON object, the last line of stderr: {\"error\": {\"message\": ..., \"tried\": ..., \"call\": ..., \"errno\": ..., \"errno_name\": ..., \
+With -o json each line on stderr is a JSON object. What went wrong, usage among it, is {\"error\": {\"message\": ..., \"tried\": ..., \"call\": ..., \"errno\": ..., \"errno_name\": ..., \
 \"reason\": ...}}. errno_name is the kernel's, such as ECONNREFUSED, errno its number on the daemon's host, and reason the resolver's or the daemon's, such as EAI_NONAME or \
-TIMED_OUT; what does not apply is null. Errors of usage are text.";
+TIMED_OUT; what does not apply is null. The last of them decides the exit status. Anything else is {\"note\": ...}.";
 const EXIT_STATUS: &str = "Exit status";
 const EXAMPLES: &str = "Examples";
 

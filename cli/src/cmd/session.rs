@@ -177,7 +177,7 @@ impl Close {
                 let failure = Failure::of(format!("session close {id}"), &error);
                 match &first {
                     None => first = Some(failure),
-                    Some(_) => output::error(failure),
+                    Some(_) => failure.tell(),
                 }
             }
         }

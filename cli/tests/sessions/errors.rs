@@ -1,6 +1,6 @@
 //! Each exit code, and the line on stderr that goes with it.
 
-use std::{os::unix::net::UnixListener, process::Stdio};
+use std::{net::TcpStream, os::unix::net::UnixListener, process::Stdio};
 
 use crate::shell::{Shell, farsock, text};
 
@@ -136,12 +136,90 @@ fn for_programs_an_error_is_a_json_object_that_tells_who_said_no() {
         let message = error["message"].as_str().expect("it has a text");
         assert_eq!(text, format!("farsock: {message}"));
     }
-    let stderr = shell.fails(4, "-o json close 7 8");
-    let last = stderr.lines().last().expect("it says something");
+}
+
+#[test]
+fn for_programs_every_line_of_stderr_is_a_json_object_and_the_last_error_decides() {
+    let shell = Shell::start();
+    let id = "0123456789abcdef0123456789abcdef";
+    for (line, decides) in [
+        ("close 7 8", "close 7: HANDLE_NOT_FOUND: "),
+        (
+            &format!("session close {id} {}", id.replace('0', "1")),
+            "session close 0123",
+        ),
+    ] {
+        let stderr = shell.fails(4, &format!("-o json {line}"));
+        let told: Vec<serde_json::Value> = stderr
+            .lines()
+            .map(|line| serde_json::from_str(line).expect(line))
+            .collect();
+        assert_eq!(told.len(), 2, "{stderr}");
+        for told in &told {
+            assert!(told["error"]["reason"].is_string(), "{stderr}");
+        }
+        let message = told[1]["error"]["message"].as_str().unwrap();
+        assert!(message.starts_with(decides), "{stderr}");
+    }
+}
+
+#[test]
+fn for_programs_an_error_of_usage_is_a_json_object_on_one_line() {
+    let shell = Shell::start();
+    for (line, said) in [
+        ("nonsense -o json", "unrecognized subcommand 'nonsense'"),
+        ("socket tpc -o json", "invalid value 'tpc' for '[KIND]'"),
+        (
+            "bind 1 --output=json",
+            "the following required arguments were not provided: <ADDRESS>",
+        ),
+        ("-ojson close", "close: name handles, or --all"),
+        ("-o json session", "'farsock session' requires a subcommand"),
+        ("-o json ls --addr nonsense", "--addr nonsense: "),
+    ] {
+        let stderr = shell.fails(2, line);
+        let told: serde_json::Value = serde_json::from_str(&stderr).expect(&stderr);
+        let message = told["error"]["message"].as_str().unwrap();
+        assert!(message.starts_with(said), "{stderr}");
+        assert!(!message.contains("Usage:"), "{stderr}");
+        assert!(told["error"]["errno"].is_null() && told["error"]["reason"].is_null());
+    }
+    // Without any argument clap has nothing but the help to say.
+    let missing = farsock().args(["-o", "json", "session"]).output().unwrap();
+    let stderr = text(&missing.stderr);
+    let told: serde_json::Value = serde_json::from_str(&stderr).expect(&stderr);
+    let message = told["error"]["message"].as_str().unwrap();
+    assert!(message.contains("command"), "{stderr}");
+    assert_eq!(missing.status.code(), Some(2));
+    // What is asked for is no error.
     assert!(
-        last.starts_with(r#"{"error":{"message":"close 7: "#),
-        "{stderr}"
+        shell
+            .ok("-o json close --help")
+            .starts_with("Close sockets")
     );
+}
+
+#[test]
+fn for_programs_a_forward_tells_each_connections_error_as_an_object() {
+    let shell = Shell::start();
+    let closed = shell.closed_port();
+    let line = format!("forward -o json -L 0:127.0.0.1:{closed}");
+    let mut forward = shell.start_command(&line);
+    let told: serde_json::Value = serde_json::from_str(&forward.answer()).unwrap();
+    let address = told["addresses"][0].as_str().unwrap();
+    let peer = TcpStream::connect(address).unwrap();
+    let peer = peer.local_addr().unwrap();
+    let line = forward.said();
+    let told: serde_json::Value = serde_json::from_str(&line).expect(&line);
+    let error = &told["error"];
+    assert_eq!(error["errno_name"], "ECONNREFUSED");
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.starts_with(&format!("{peer} -> 127.0.0.1:{closed}: ")),
+        "{message}"
+    );
+    forward.interrupt();
+    forward.ok();
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub(crate) fn web_server(body: &'static str) -> SocketAddr {
 }
 
 /// What a web server says to a request, to the end.
-fn get(address: &str) -> String {
+pub(crate) fn get(address: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("it connects");
     stream
         .write_all(b"GET / HTTP/1.0\r\n\r\n")
@@ -51,7 +51,7 @@ fn get(address: &str) -> String {
 }
 
 /// Sends back what it gets, on threads of its own, which end with the test.
-fn echo_server() -> SocketAddr {
+pub(crate) fn echo_server() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("it listens");
     let address = listener.local_addr().expect("it has an address");
     thread::spawn(move || {
@@ -350,15 +350,4 @@ fn what_cannot_be_forwarded_is_said_before_anything_listens() {
         let stderr = shell.fails(code, &line);
         assert!(stderr.contains(said), "{line}: {stderr}");
     }
-}
-
-#[test]
-fn the_end_of_its_session_ends_a_forward_that_listens_there() {
-    let shell = Shell::start();
-    let (forward, _) = forwarding(&shell, "-R 0:localhost:80", 1);
-    let sessions = shell.json("session ls");
-    let id = sessions[0]["session_id"].as_str().unwrap();
-    shell.ok(&format!("session close {id}"));
-    let stderr = forward.fails(4);
-    assert!(stderr.contains("SESSION_EXPIRED"), "{stderr}");
 }

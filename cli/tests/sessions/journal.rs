@@ -37,7 +37,7 @@ fn beside_the_demo_the_journal_shows_every_call_in_order() {
 fn without_follow_the_journal_ends_after_as_many_records_as_were_asked_for() {
     let shell = Shell::start();
     let mut journal = shell.start_command("journal -n 2 --handle 2 -o json");
-    journal.until_note("attached");
+    assert_eq!(journal.said(), r#"{"note":"attached"}"#);
     shell.ok("socket udp");
     shell.ok("socket tcp");
     shell.ok("listen 2 16");
@@ -99,6 +99,31 @@ fn bulk_data_is_a_line_when_it_is_opened_and_one_with_what_it_moved() {
     ] {
         assert!(count(part) > 0, "no {part} in:\n{journal}");
     }
+}
+
+#[test]
+fn the_end_of_its_session_ends_the_journal_after_the_sessions_last_operation() {
+    let shell = Shell::start();
+    let id = shell.ok("session open");
+    let mut journal = shell.start_command(&format!("journal --follow --session {id}"));
+    journal.until_note("attached");
+    let handle = shell.ok(&format!("socket udp --session {id}"));
+    let recv = shell.start_command(&format!("recv {handle} --session {id}"));
+    shell.until_waiting(handle.parse().unwrap(), 1);
+    shell.ok(&format!("session close {id}"));
+    recv.fails(4);
+    let mut lines = vec![journal.answer()];
+    while !lines.last().unwrap().contains(" recv(") {
+        lines.push(journal.answer());
+    }
+    let last = lines.pop().unwrap();
+    assert!(last.contains("= HANDLE_CLOSED"), "{last}");
+    let stderr = journal.fails(4);
+    let said = "farsock: journal: SESSION_EXPIRED: the session is over";
+    assert!(stderr.starts_with(said), "{stderr}");
+
+    let stderr = shell.fails(4, &format!("journal --session {id}"));
+    assert!(stderr.contains("SESSION_NOT_FOUND"), "{stderr}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod journal;
 mod nc;
 mod options;
 mod readme;
+mod reconnect;
 mod session;
 mod shell;
 mod socks;

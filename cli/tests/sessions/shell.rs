@@ -28,17 +28,34 @@ impl Shell {
             .enable_all()
             .build()
             .expect("a runtime");
-        let shutdown = Shutdown::new();
-        let mut config = Config::embedded();
-        config.listen = vec![address.parse().expect("an address to listen at")];
-        let server = runtime.block_on(async { Server::bind(config).await.expect("it listens") });
-        let server = runtime.spawn(server.run(shutdown.clone()));
-        Self {
+        let mut shell = Self {
             directory,
             address,
             runtime,
-            shutdown,
-            server: Some(server),
+            shutdown: Shutdown::new(),
+            server: None,
+        };
+        shell.start_daemon();
+        shell
+    }
+
+    /// Starts a daemon, where the one before was stopped.
+    pub(crate) fn start_daemon(&mut self) {
+        self.shutdown = Shutdown::new();
+        let mut config = Config::embedded();
+        config.listen = vec![self.address.parse().expect("an address to listen at")];
+        let binding = async { Server::bind(config).await.expect("it listens") };
+        let server = self.runtime.block_on(binding);
+        let serving = server.run(self.shutdown.clone());
+        self.server = Some(self.runtime.spawn(serving));
+    }
+
+    /// Ends the daemon at once, and returns when it has ended.
+    pub(crate) fn stop_daemon(&mut self) {
+        self.shutdown.now();
+        if let Some(server) = self.server.take() {
+            // A panic of the server's has been reported where it happened.
+            let _ = self.runtime.block_on(server);
         }
     }
 
@@ -166,11 +183,7 @@ impl Shell {
 
 impl Drop for Shell {
     fn drop(&mut self) {
-        self.shutdown.now();
-        if let Some(server) = self.server.take() {
-            // A panic of the server's has been reported where it happened.
-            let _ = self.runtime.block_on(server);
-        }
+        self.stop_daemon();
     }
 }
 
@@ -208,11 +221,31 @@ impl Waiting {
     /// The next line that it says on stderr.
     #[track_caller]
     pub(crate) fn note(&mut self) -> String {
-        let child = self.child.as_mut().expect("it has not ended yet");
-        let line = line_of(child.stderr.as_mut().expect("stderr is piped"));
+        let line = self.said();
         let note = line.strip_prefix("farsock: ");
         note.unwrap_or_else(|| panic!("{}: {line:?}", self.line))
             .to_owned()
+    }
+
+    /// The next line on its stderr, as it is.
+    pub(crate) fn said(&mut self) -> String {
+        let child = self.child.as_mut().expect("it has not ended yet");
+        line_of(child.stderr.as_mut().expect("stderr is piped"))
+    }
+
+    /// Returns when it has said something on stderr that has these words in it; the line.
+    #[track_caller]
+    pub(crate) fn until_said(&mut self, words: &str) -> String {
+        let mut said = Vec::new();
+        // More than any test makes it say.
+        for _ in 0..50 {
+            let line = self.note();
+            if line.contains(words) {
+                return line;
+            }
+            said.push(line);
+        }
+        panic!("{}: nothing of {words:?} in {said:#?}", self.line);
     }
 
     /// The next line that it prints on stdout.

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use farsock_proto::reason::{INSTANCE_METADATA, Reason};
+use farsock_proto::reason::INSTANCE_METADATA;
 use http_body::Body as _;
 use prost::Message as _;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
@@ -30,7 +30,7 @@ use super::{
     wire::{Parser, Piece},
 };
 use crate::{
-    Client, Error, ErrorKind,
+    Client, Error,
     client::Transport,
     stream::{self, Backoff},
 };
@@ -152,13 +152,13 @@ async fn connect<K: Kind>(flow: &Arc<Flow<K>>, way: &Way, stream_id: u64, over: 
     let by = over.min(Instant::now() + way.transport.connect_timeout);
     let mut incoming = match timeout_at(by, opening).await {
         Ok(Ok(incoming)) => incoming,
-        Ok(Err(error)) if is_broken(&error) => return End::Broken { opened: false },
+        Ok(Err(error)) if error.is_broken() => return End::Broken { opened: false },
         Ok(Err(error)) => return End::Over(error),
         Err(_) => return End::Broken { opened: false },
     };
     match serve(flow, &mut incoming, way.lease).await {
         Ok(()) => End::Complete,
-        Err(error) if is_broken(&error) => End::Broken { opened: true },
+        Err(error) if error.is_broken() => End::Broken { opened: true },
         Err(error) => End::Over(error),
     }
 }
@@ -252,23 +252,6 @@ async fn serve<K: Kind>(
                 giving_up.as_mut().reset(Instant::now() + lease);
             }
         }
-    }
-}
-
-/// Whether it is worth another attempt.
-fn is_broken(error: &Error) -> bool {
-    match error.kind() {
-        ErrorKind::Daemon {
-            reason: Reason::Draining,
-        }
-        | ErrorKind::Unreachable
-        | ErrorKind::DeadlineExceeded => true,
-        // Without details they are not the daemon's own words, but those of what is in between.
-        ErrorKind::Other => matches!(
-            error.code(),
-            Code::Unknown | Code::Internal | Code::Cancelled | Code::DataLoss
-        ),
-        _ => false,
     }
 }
 

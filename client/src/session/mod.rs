@@ -5,3 +5,4 @@ mod close;
 pub(crate) mod list;
 pub(crate) mod open;
 mod renew;
+pub(crate) mod state;

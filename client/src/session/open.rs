@@ -3,13 +3,14 @@
 use std::{ops::Deref, time::Duration};
 
 use farsock_proto::{time::duration_to_wire, v1};
+use tokio::time::{sleep, timeout};
 use tonic::metadata::{Ascii, MetadataValue};
 
 use crate::{
     Client, Error, Result,
     call::{Rpc, Tried},
     convert,
-    stream::{Limits, Stream, Terms},
+    stream::{Backoff, Limits, Stream, Terms},
 };
 
 impl Rpc for v1::OpenSessionRequest {
@@ -122,6 +123,27 @@ impl Client {
         Ok(Session {
             client: self.with_stream(stream, instance),
         })
+    }
+
+    /// As [`open_session`](Self::open_session), but where the daemon cannot be reached, does not answer or is shutting down, tries
+    /// again: after 10 ms at first, up to 1 s in the end, for as long as it is waited for. For programs that go on in a new session
+    /// when theirs is over ([`watch_session`](Self::watch_session)), such as by a restart of the daemon.
+    ///
+    /// # Errors
+    ///
+    /// As of [`open_session`](Self::open_session).
+    pub async fn open_session_when_reachable(&self, options: SessionOptions) -> Result<Session> {
+        let mut backoff = Backoff::new();
+        loop {
+            let within = self.transport().connect_timeout;
+            // A session whose answer comes too late ends with its lease.
+            if let Ok(opened) = timeout(within, self.open_session(options.clone())).await
+                && !opened.as_ref().is_err_and(Error::is_broken)
+            {
+                return opened;
+            }
+            sleep(backoff.wait()).await;
+        }
     }
 
     /// Opens a session that nobody uses yet, and tells its id: for programs that hand it on

@@ -52,7 +52,7 @@ pub(crate) struct Terms {
 /// Why a stream is no longer attached.
 enum End {
     /// The connection broke: it is worth another attempt.
-    Broken,
+    Broken(Status),
     /// The daemon does not want this session's stream.
     Over(Status),
 }
@@ -112,11 +112,11 @@ async fn stay_attached(
         shared.detach();
         match end {
             End::Over(why) => return why,
-            End::Broken if progress.attached => {
+            End::Broken(_) if progress.attached => {
                 lost = Instant::now();
                 backoff.reset();
             }
-            End::Broken => {}
+            End::Broken(why) => shared.is_away(&why),
         }
         progress = Progress {
             new: false,
@@ -157,9 +157,10 @@ async fn attach(
     let (mut incoming, known) = match timeout_at(by, opening).await {
         Ok(Ok(attached)) => attached,
         Ok(Err(status)) => return end_of(status),
-        Err(_) => return End::Broken,
+        Err(_) => return End::Broken(Status::unavailable("the daemon does not answer")),
     };
     progress.attached = true;
+    shared.is_back();
     if !progress.new {
         shared.attach(outgoing, &known);
     }
@@ -175,7 +176,7 @@ async fn open(
         .max_decoding_message_size(transport.max_response_bytes);
     grpc.ready()
         .await
-        .map_err(|error| Status::unavailable(error.to_string()))?;
+        .map_err(|error| Status::from_error(error.into()))?;
     let mut request = Request::new(UnboundedReceiverStream::new(messages));
     if let Some(instance) = instance {
         request
@@ -224,7 +225,9 @@ async fn serve(shared: &Arc<Shared>, incoming: &mut Streaming<HeardResponse>) ->
                 }
                 // A newer daemon's message.
                 Ok(Some(_)) => {}
-                Ok(None) => return End::Broken,
+                Ok(None) => {
+                    return End::Broken(Status::unavailable("the daemon ended the stream"));
+                }
                 Err(status) => return end_of(status),
             },
             () = &mut timer => timer.as_mut().reset(due(shared.tick())),
@@ -271,10 +274,12 @@ fn end_of(status: Status) -> End {
             reason: Reason::Draining,
         }
         | ErrorKind::Unreachable
-        | ErrorKind::DeadlineExceeded => End::Broken,
+        | ErrorKind::DeadlineExceeded => End::Broken(status),
         ErrorKind::Other => match status.code() {
             // Without details they are not the daemon's own words, but those of what is in between.
-            Code::Unknown | Code::Internal | Code::Cancelled | Code::DataLoss => End::Broken,
+            Code::Unknown | Code::Internal | Code::Cancelled | Code::DataLoss => {
+                End::Broken(status)
+            }
             _ => End::Over(status),
         },
         _ => End::Over(status),

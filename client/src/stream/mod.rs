@@ -22,7 +22,7 @@ use std::{
 
 use bytes::Bytes;
 use farsock_proto::v1::{OperationError, operation::Request, operation_result::Outcome};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tonic::{
     Status,
     metadata::{Ascii, MetadataValue},
@@ -42,7 +42,13 @@ use self::{
     state::{Asking, Salvage, State, Waiter},
     wire::SentRequest,
 };
-use crate::{client::Transport, pump::Pump};
+use crate::{Error, SessionState, call::Tried, client::Transport, pump::Pump};
+
+/// What an error is of that tells how the session stands.
+pub(crate) const TRIED: Tried = Tried {
+    verb: "session",
+    handle: None,
+};
 
 /// What a call says beside its request.
 #[derive(Clone, Debug, Default)]
@@ -105,6 +111,7 @@ impl Stream {
             }),
             resolved: Notify::new(),
             closing: Notify::new(),
+            standing: watch::Sender::new(SessionState::Attached),
         });
         let session_id = terms.session_id.clone();
         let lease = terms.limits.lease;
@@ -131,6 +138,11 @@ impl Stream {
     /// How long the session lives without a sign of its client.
     pub(crate) fn lease(&self) -> Duration {
         self.lease
+    }
+
+    /// How the session stands, from now on.
+    pub(crate) fn watch(&self) -> watch::Receiver<SessionState> {
+        self.shared.standing.subscribe()
     }
 
     pub(crate) fn session_id(&self) -> &str {
@@ -226,6 +238,8 @@ struct Shared {
     resolved: Notify,
     /// The last client is gone.
     closing: Notify,
+    /// How the session stands.
+    standing: watch::Sender<SessionState>,
 }
 
 impl Shared {
@@ -266,6 +280,23 @@ impl Shared {
         self.resolved.notify_waiters();
     }
 
+    /// The daemon has answered.
+    fn is_back(&self) {
+        self.standing.send_if_modified(|standing| {
+            let away = matches!(standing, SessionState::Away(_));
+            if away {
+                *standing = SessionState::Attached;
+            }
+            away
+        });
+    }
+
+    /// The daemon could not be reached again.
+    fn is_away(&self, why: &Status) {
+        self.standing
+            .send_replace(SessionState::Away(Error::from_status(TRIED, why)));
+    }
+
     /// The attached stream is broken.
     fn detach(&self) {
         let mut state = self.lock();
@@ -284,6 +315,13 @@ impl Shared {
                 let _ = answer.send(Ended::Lost(why.clone()));
             }
         }
+        self.standing.send_if_modified(|standing| {
+            let first = state.over.is_none();
+            if first {
+                *standing = SessionState::Over(Error::from_status(TRIED, &why));
+            }
+            first
+        });
         state.over.get_or_insert(why);
         drop(state);
         self.resolved.notify_waiters();

@@ -3,13 +3,13 @@
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     time::{Duration, Instant},
 };
 
-use farsock_client::{Client, Error, Operation, Reason, SessionOptions};
+use farsock_client::{Client, Error, ErrorKind, Operation, Reason, SessionOptions, SessionState};
 
 use crate::pipes::Pipes;
 
@@ -129,6 +129,69 @@ async fn a_daemon_that_was_restarted_does_not_know_the_session() -> Result<(), E
     first.shutdown().await;
     let error = listener.accept().await.expect_err("it is another daemon");
     assert_eq!(error.reason(), Some(Reason::SessionExpired), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_restart_is_told_as_it_happens_and_the_client_opens_the_next_session() -> Result<(), Error>
+{
+    let first = farsock_daemon::embedded();
+    let connect = Arc::new(Mutex::new(Some(first.connector())));
+    let connector = {
+        let connect = Arc::clone(&connect);
+        move || {
+            let connecting = connect.lock().unwrap().as_ref().map(|connect| connect());
+            async {
+                let refused = io::ErrorKind::ConnectionRefused;
+                connecting.ok_or(refused)?.await
+            }
+        }
+    };
+    let client = Client::connect_with(connector).await?;
+    let mut watch = client.watch_session().expect("it has a session");
+    assert!(matches!(watch.state(), SessionState::Attached));
+    *connect.lock().unwrap() = None;
+    first.shutdown().await;
+    // The first attempt to come back may yet have reached the daemon that shuts down.
+    loop {
+        match watch.changed().await {
+            SessionState::Away(why) if why.reason() == Some(Reason::Draining) => {}
+            SessionState::Away(why) => {
+                assert_eq!(why.kind(), &ErrorKind::Unreachable, "{why}");
+                break;
+            }
+            state => panic!("{state:?}"),
+        }
+    }
+
+    let options = SessionOptions::new().label("next");
+    let mut opening = tokio_test::task::spawn(client.open_session_when_reachable(options));
+    assert!(opening.poll().is_pending());
+    let second = farsock_daemon::embedded();
+    *connect.lock().unwrap() = Some(second.connector());
+    let why = watch.over().await;
+    assert_eq!(why.reason(), Some(Reason::SessionExpired), "{why}");
+    // Told as often as it is asked.
+    assert!(matches!(watch.changed().await, SessionState::Over(_)));
+    let next = opening.await?;
+    next.tcp_listener("127.0.0.1:0").await?;
+    assert_eq!(client.sessions().await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_connection_that_is_made_again_leaves_the_session_attached() -> Result<(), Error> {
+    let daemon = farsock_daemon::embedded();
+    let pipes = Pipes::to(daemon.connector());
+    let client = Client::connect_with(pipes.connector()).await?;
+    let mut watch = client.watch_session().expect("it has a session");
+    for _ in 0..3 {
+        pipes.cut();
+        client.tcp_socket().await?;
+        assert!(matches!(watch.state(), SessionState::Attached));
+    }
+    drop(client);
+    watch.over().await;
     Ok(())
 }
 

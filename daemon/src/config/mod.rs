@@ -3,6 +3,7 @@
 //! [`Settings`] names every setting once; its fields are the command line's flags, the environment's variables and the file's
 //! keys. A flag wins over the environment, that over the file, that over the default.
 
+mod document;
 mod settings;
 mod value;
 
@@ -13,6 +14,7 @@ use std::{
 };
 
 use clap::Parser;
+use clap_complete::Shell;
 
 pub use settings::Settings;
 pub(crate) use value::serde_by_text;
@@ -140,15 +142,46 @@ impl Config {
     }
 }
 
+macro_rules! examples {
+    () => {
+        "\
+Examples:
+  farsockd &                                   for this user alone, at the unix socket
+  farsockd --listen tcp://127.0.0.1:7600       for every user of this host
+  farsockd --log-level debug                   and each connection and each call that failed
+  farsockd --print-config > farsockd.toml      the settings that hold, as a file
+  farsockd --man | man -l -
+  farsockd --completions bash > ~/.local/share/bash-completion/completions/farsockd"
+    };
+}
+
 /// farsockd owns real kernel sockets and hands them out as handles over gRPC.
 ///
 /// Every setting can be given as a flag, in the environment, and in a TOML file under the flag's name with underscores
 /// (max_handles = 500). A flag wins over the environment, the environment over the file, the file over the default.
-///
-/// SIGTERM and SIGINT end the daemon in order: new operations are refused, waiting ones ended, answers sent. A second signal
-/// ends it at once. Exit status: 0 after a shutdown, 1 if it could not start or serve, 2 if the configuration is wrong.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "farsockd", version, max_term_width = 100)]
+#[command(
+    name = "farsockd",
+    version,
+    max_term_width = 100,
+    after_help = examples!(),
+    after_long_help = concat!("\
+Signals:
+  SIGTERM, SIGINT  the first ends the daemon in order: new operations are refused,
+                   waiting ones ended, answers sent; the second ends it at once
+
+Exit status:
+  0  it was told to end
+  1  it could not start or serve
+  2  the command line or the configuration is wrong
+
+Files:
+  /run/farsock/farsock.sock              where root's daemon listens, with mode 0600
+  $XDG_RUNTIME_DIR/farsock/farsock.sock  where everyone else's does
+  /etc/farsock/farsockd.toml             settings, unless --config names another file
+
+", examples!()),
+)]
 pub struct CommandLine {
     /// The file to read settings from; /etc/farsock/farsockd.toml if that exists.
     #[arg(long, env = "FARSOCKD_CONFIG", value_name = "FILE")]
@@ -156,11 +189,29 @@ pub struct CommandLine {
     /// Print the settings that hold, as TOML, and exit.
     #[arg(long)]
     print_config: bool,
+    /// Print the manual page, and exit.
+    #[arg(long)]
+    man: bool,
+    /// Print a completion script for a shell, and exit.
+    #[arg(long, value_name = "SHELL")]
+    completions: Option<Shell>,
     #[command(flatten)]
     settings: Settings,
 }
 
 impl CommandLine {
+    /// What to print about the command line itself instead of serving, if that was asked for.
+    ///
+    /// # Errors
+    /// None: it is written to memory.
+    #[must_use]
+    pub fn document(&self) -> Option<io::Result<Vec<u8>>> {
+        match self.completions {
+            Some(shell) => Some(Ok(document::completions(shell))),
+            None => self.man.then(document::manual_page),
+        }
+    }
+
     /// Whether to print the configuration instead of serving.
     #[must_use]
     pub fn print_config(&self) -> bool {

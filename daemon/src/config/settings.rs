@@ -24,7 +24,8 @@ pub struct Settings {
     #[arg(long, env = "FARSOCKD_LOG", value_name = "FORMAT", value_enum)]
     pub log: Option<LogFormat>,
 
-    /// What is logged: error, warn, info, debug, trace, or directives such as farsock_daemon=debug,info. [default: info]
+    /// What is logged: off, error, warn, info, debug or trace, of farsock itself; the libraries under it say info at most. Or
+    /// directives, which hold as they are, such as h2=debug,info. [default: info]
     #[arg(long, env = "FARSOCKD_LOG_LEVEL", value_name = "FILTER")]
     pub log_level: Option<LogFilter>,
 

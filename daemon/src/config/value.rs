@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use farsock_proto::time;
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 /// The form of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize, Serialize)]
@@ -17,7 +17,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// What is logged: a level, or directives as `tracing_subscriber::EnvFilter` takes them. Default: "info".
+/// What is logged: a level, of farsock's own modules, beside which the libraries have "info" at most; or directives as
+/// `tracing_subscriber::EnvFilter` takes them, as they are. Default: "info".
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct LogFilter(String);
@@ -25,7 +26,16 @@ pub struct LogFilter(String);
 impl LogFilter {
     /// The filter that the text describes.
     pub(crate) fn filter(&self) -> EnvFilter {
-        EnvFilter::new(&self.0)
+        EnvFilter::new(self.directives())
+    }
+
+    /// A level beyond "info" would nearly all be frames of HTTP/2.
+    fn directives(&self) -> String {
+        match self.0.parse::<LevelFilter>() {
+            // By what the names of the modules begin with.
+            Ok(level) if level > LevelFilter::INFO => format!("info,farsock={level}"),
+            _ => self.0.clone(),
+        }
     }
 }
 
@@ -39,6 +49,13 @@ impl FromStr for LogFilter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // EnvFilter takes it for a module's name, of which everything is logged, and nothing else.
+        let is_word = text.chars().all(|c| c.is_ascii_alphanumeric());
+        if is_word && text.parse::<LevelFilter>().is_err() {
+            return Err(format!(
+                "\"{text}\" is no level: off, error, warn, info, debug or trace; for all of a module: MODULE=trace"
+            ));
+        }
         match EnvFilter::try_new(text) {
             Ok(_) => Ok(Self(text.to_owned())),
             Err(error) => Err(format!("not a log filter: {error}")),
@@ -122,7 +139,47 @@ impl fmt::Display for LogFilter {
 
 #[cfg(test)]
 mod tests {
+    use tracing::{Level, enabled};
+
     use super::*;
+
+    /// Whether the filter lets through what h2 says at INFO and DEBUG, and what farsock says at DEBUG and TRACE.
+    fn lets_through(filter: &str) -> [bool; 4] {
+        let filter: LogFilter = filter.parse().unwrap();
+        let log = tracing_subscriber::fmt().with_env_filter(filter.filter());
+        tracing::subscriber::with_default(log.finish(), || {
+            [
+                enabled!(target: "h2::codec::framed_read", Level::INFO),
+                enabled!(target: "h2::codec::framed_read", Level::DEBUG),
+                enabled!(target: "farsock_daemon::operation", Level::DEBUG),
+                enabled!(target: "farsock_daemon::operation", Level::TRACE),
+            ]
+        })
+    }
+
+    #[test]
+    fn a_level_is_farsocks_own_and_a_filter_is_taken_as_it_is() {
+        for (filter, expected) in [
+            ("error", [false, false, false, false]),
+            ("info", [true, false, false, false]),
+            ("debug", [true, false, true, false]),
+            ("DEBUG", [true, false, true, false]),
+            ("trace", [true, false, true, true]),
+            ("h2=debug,info", [true, true, false, false]),
+            ("farsock_daemon=debug", [false, false, true, false]),
+            ("debug,h2=info", [true, false, true, false]),
+        ] {
+            assert_eq!(lets_through(filter), expected, "{filter}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused() {
+        for word in ["debgu", "verbose"] {
+            let error = word.parse::<LogFilter>().unwrap_err();
+            assert!(error.contains("is no level: off, error"), "{error}");
+        }
+    }
 
     #[test]
     fn timeouts_are_read_and_printed_with_their_unit() {

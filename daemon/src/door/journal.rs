@@ -13,13 +13,16 @@ use futures_util::{Stream, StreamExt as _, stream};
 use tonic::{Request, Response, Status};
 
 use super::{
+    session::ApiSessions,
     status,
     unary::{check_instance, owner},
 };
 use crate::{
     engine::Engine,
+    error::Error,
     flow::{Half, Side},
     journal::{MAX_PAYLOAD, News, Reader, Record, StreamEvent, What},
+    session::Gone,
     table::Handle,
 };
 
@@ -30,11 +33,12 @@ type Responses = Pin<Box<dyn Stream<Item = Result<WatchResponse, Status>> + Send
 #[derive(Debug)]
 pub(crate) struct JournalDoor {
     engine: Arc<Engine>,
+    sessions: Arc<ApiSessions>,
 }
 
 impl JournalDoor {
-    pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine }
+    pub(crate) fn new(engine: Arc<Engine>, sessions: Arc<ApiSessions>) -> Self {
+        Self { engine, sessions }
     }
 }
 
@@ -47,32 +51,69 @@ impl server::JournalService for JournalDoor {
         let owner = owner(request.extensions())?;
         let wanted =
             Wanted::new(request.into_inner()).map_err(|violation| status::invalid(&violation))?;
+        let gone = match &*wanted.session_id {
+            "" => None,
+            // Not as a message of its client's, which would renew the lease.
+            id => {
+                let session = self.sessions.get(id, owner);
+                Some(session.ok_or_else(status::no_session)?.gone())
+            }
+        };
         let reader = self
             .engine
             .journal
             .watch(owner, wanted.payload_bytes > 0)
             .map_err(|error| status::status(&error))?;
         let started = respond(Message::Started(v1::JournalStarted {}));
-        let news = stream::unfold((reader, wanted), next);
+        let watching = Watching {
+            reader,
+            wanted,
+            gone,
+        };
+        let news = stream::unfold(Some(watching), |watching| async {
+            let mut watching = watching?;
+            match watching.next().await? {
+                Ok(message) => Some((Ok(respond(message)), Some(watching))),
+                Err(error) => Some((Err(status::status(&error)), None)),
+            }
+        });
         Ok(Response::new(Box::pin(
             stream::iter([Ok(started)]).chain(news),
         )))
     }
 }
 
-/// The next news that the reader wants.
-async fn next(
-    (mut reader, wanted): (Reader, Wanted),
-) -> Option<(Result<WatchResponse, Status>, (Reader, Wanted))> {
-    loop {
-        let message = match reader.next().await? {
-            News::Record(record) if wanted.includes(&record) => {
-                Message::Record(wanted.describe(&record))
+/// A reader, and what it wants.
+struct Watching {
+    reader: Reader,
+    wanted: Wanted,
+    /// Tells when the session that it wants to know of is over.
+    gone: Option<Gone>,
+}
+
+impl Watching {
+    /// The next news that the reader wants; none when the daemon has ended its last operation.
+    async fn next(&mut self) -> Option<Result<Message, Error>> {
+        loop {
+            let news = match &self.gone {
+                Some(gone) => tokio::select! {
+                    news = self.reader.next() => news?,
+                    // Its last operations are told of first.
+                    () = gone.wait() => match self.reader.try_next() {
+                        Some(news) => news,
+                        None => return Some(Err(Error::SessionExpired)),
+                    },
+                },
+                None => self.reader.next().await?,
+            };
+            match news {
+                News::Record(record) if self.wanted.includes(&record) => {
+                    return Some(Ok(Message::Record(self.wanted.describe(&record))));
+                }
+                News::Record(_) => {}
+                News::Missed(count) => return Some(Ok(Message::Missed(count))),
             }
-            News::Record(_) => continue,
-            News::Missed(count) => Message::Missed(count),
-        };
-        return Some((Ok(respond(message)), (reader, wanted)));
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     engine::{Engine, Owner},
     error::Error,
     listener::calls::Companions,
-    operation::{self, Context, Weighed},
+    operation::{self, Context},
     session::Refusal,
 };
 
@@ -71,11 +71,9 @@ impl UnaryDoor {
         let operation = request
             .operation()
             .map_err(|violation| status::invalid(&violation))?;
-        let output = async {
-            let operation = Weighed::new(&context.engine, operation)?;
-            operation::execute(&context, operation).await
-        };
-        let output = output.await.map_err(|error| status::status(&error))?;
+        let output = operation::execute(&context, operation)
+            .await
+            .map_err(|error| status::status(&error))?;
         Ok(Response::new(request.response(output)))
     }
 }

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
 use super::{Answer, CallText, Channel, MAX_HANDLES, Payload, Record, description};
 use crate::{
     error::Error,
@@ -24,6 +26,8 @@ pub(crate) struct Entry {
     begin: Instant,
     /// None only while it is dropped.
     record: Option<Record>,
+    /// The session's end waits for it. Dropped after the record is sent.
+    _counted: Option<TaskTrackerToken>,
 }
 
 impl Entry {
@@ -44,6 +48,10 @@ impl Entry {
             channel,
             watch,
             begin: Instant::now(),
+            _counted: context
+                .session
+                .as_ref()
+                .map(|session| session.entries.token()),
             record: Some(Record {
                 // Given when it is sent.
                 sequence: 0,

@@ -18,7 +18,10 @@ use std::{
 
 use bytes::Bytes;
 use farsock_proto::payload::c_string;
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::broadcast::{
+    self,
+    error::{RecvError, TryRecvError},
+};
 
 pub(crate) use self::{
     description::{Answer, CallText},
@@ -212,6 +215,15 @@ impl Channel {
 }
 
 impl Reader {
+    /// What is news already.
+    pub(crate) fn try_next(&mut self) -> Option<News> {
+        match self.records.as_mut()?.try_recv() {
+            Ok(record) => Some(News::Record(record)),
+            Err(TryRecvError::Lagged(count)) => Some(News::Missed(count)),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => None,
+        }
+    }
+
     /// The next news; none when the daemon has ended its last operation.
     pub(crate) async fn next(&mut self) -> Option<News> {
         match self.records.as_mut()?.recv().await {

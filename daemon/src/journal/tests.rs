@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     engine::{Engine, EngineLimits},
-    operation::{Close, Weighed, execute},
+    operation::{Close, execute},
 };
 
 const OWNER: Owner = Owner::Uid(7);
@@ -31,7 +31,6 @@ async fn operate(engine: &Arc<Engine>, owner: Owner) {
         handle: Handle(9),
         abort: false,
     };
-    let close = Weighed::new(engine, close).expect("it weighs nothing");
     execute(&context, close)
         .await
         .expect_err("there is no handle 9");

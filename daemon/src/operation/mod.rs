@@ -220,8 +220,13 @@ impl<O: Operation> Weighed<O> {
     }
 }
 
-/// Executes an operation. Everything that holds for all of them happens here.
-pub(crate) async fn execute<O: Operation>(
+/// Executes an operation.
+pub(crate) async fn execute<O: Operation>(context: &Context, operation: O) -> Result<O::Output> {
+    execute_weighed(context, Weighed::new(&context.engine, operation)?).await
+}
+
+/// Executes an operation that was weighed when it arrived. Everything that holds for all of them happens here.
+pub(crate) async fn execute_weighed<O: Operation>(
     context: &Context,
     weighed: Weighed<O>,
 ) -> Result<O::Output> {

@@ -18,6 +18,7 @@ use std::{
 };
 
 use tokio::sync::oneshot;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     by_id::ById,
@@ -67,6 +68,23 @@ pub(crate) struct Session<R> {
     /// Held while a message of an attached stream is carried out, and while another attaches: taken before `state`.
     hearing: Mutex<()>,
     state: Mutex<State<R>>,
+    /// Cancelled when the session is over and its sockets are closed.
+    closed: CancellationToken,
+}
+
+/// The end of a session, for whoever waits for it. Does not keep the session.
+#[derive(Clone, Debug)]
+pub(crate) struct Gone {
+    closed: CancellationToken,
+    entries: TaskTracker,
+}
+
+impl Gone {
+    /// Waits until the session is over, its sockets are closed, and the journal has been told of all that was done in it.
+    pub(crate) async fn wait(&self) {
+        self.closed.cancelled().await;
+        self.entries.wait().await;
+    }
 }
 
 #[derive(Debug)]
@@ -106,7 +124,16 @@ impl<R: Clone + Send + 'static> Session<R> {
                 under_way: ById::default(),
                 outbox: None,
             }),
+            closed: CancellationToken::new(),
         })
+    }
+
+    /// The session's end, to be waited for.
+    pub(crate) fn gone(&self) -> Gone {
+        Gone {
+            closed: self.closed.clone(),
+            entries: self.block.entries.clone(),
+        }
     }
 
     /// A sign of the client. False if the session is over.

@@ -6,7 +6,10 @@ use std::{
     time::Instant,
 };
 
-use tokio::{sync::Notify, task::AbortHandle};
+use tokio::{
+    sync::Notify,
+    task::{AbortHandle, JoinHandle},
+};
 
 use super::{Detached, OnExpiry, Session, Terms};
 use crate::{
@@ -100,12 +103,9 @@ impl<R: Clone + Send + 'static> Sessions<R> {
 
     /// Ends a session, and returns how many sockets it had when the kernel has closed them.
     pub(crate) async fn close(&self, session: &Arc<Session<R>>, abort: bool) -> usize {
-        let closing = self.shared.end(session, abort);
-        let count = closing.len();
-        for task in closing {
-            // close(2)'s own answer interests nobody here.
-            let _ = task.await;
-        }
+        let (count, closing) = self.shared.end(session, abort);
+        // A task of ours, which does not panic.
+        let _ = closing.await;
         count
     }
 
@@ -124,17 +124,12 @@ impl<R> Drop for Sessions<R> {
 }
 
 impl<R: Clone + Send + 'static> Shared<R> {
-    /// Ends a session. The tasks end when its sockets are closed.
-    fn end(
-        &self,
-        session: &Arc<Session<R>>,
-        abort: bool,
-    ) -> Vec<tokio::task::JoinHandle<std::io::Result<()>>> {
+    /// Ends a session, and tells how many sockets it had. The task ends when they are closed.
+    fn end(&self, session: &Arc<Session<R>>, abort: bool) -> (usize, JoinHandle<()>) {
         self.lock().remove(&session.block.first());
         session.end(Detached::Expired);
-        self.engine
-            .table
-            .remove_session(&session.block)
+        let sockets = self.engine.table.remove_session(&session.block);
+        let closing: Vec<_> = sockets
             .into_iter()
             .map(|socket| {
                 if abort {
@@ -142,7 +137,17 @@ impl<R: Clone + Send + 'static> Shared<R> {
                 }
                 self.engine.close(socket)
             })
-            .collect()
+            .collect();
+        session.block.entries.close();
+        let (count, session) = (closing.len(), Arc::clone(session));
+        let closed = self.engine.closing.spawn(async move {
+            for task in closing {
+                // close(2)'s own answer interests nobody here.
+                let _ = task.await;
+            }
+            session.closed.cancel();
+        });
+        (count, closed)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Session<R>>>> {

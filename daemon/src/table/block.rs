@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio_util::task::TaskTracker;
+
 use super::Handle;
 use crate::{
     error::{Error, Result},
@@ -17,6 +19,8 @@ pub(crate) struct Block {
     session_id: String,
     first: u64,
     state: Mutex<State>,
+    /// What the journal has yet to be told of that is done in the session; closed at its end.
+    pub(crate) entries: TaskTracker,
 }
 
 #[derive(Debug)]
@@ -35,6 +39,7 @@ impl Block {
                 used: IdSet::default(),
                 ended: false,
             }),
+            entries: TaskTracker::new(),
         })
     }
 

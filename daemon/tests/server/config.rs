@@ -15,6 +15,24 @@ async fn print_config(environment: &[(&str, &str)], arguments: &[&str]) -> Outpu
         .expect("it runs")
 }
 
+#[tokio::test]
+async fn the_manual_page_and_completions_are_printed_whatever_the_configuration_is() {
+    for (arguments, start) in [
+        (&["--man"][..], ".ie"),
+        (&["--completions", "bash"], "_farsockd() {"),
+    ] {
+        let printed = Daemon::command(FARSOCKD)
+            .env("FARSOCKD_CONFIG", "/nonexistent/farsockd.toml")
+            .args(arguments)
+            .output()
+            .await
+            .expect("it runs");
+        assert!(printed.status.success(), "{printed:?}");
+        assert!(text(&printed.stdout).starts_with(start), "{printed:?}");
+        assert!(printed.stderr.is_empty(), "{printed:?}");
+    }
+}
+
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("UTF-8")
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use farsock_client::{
     Client, Code, Domain, ErrorKind, Journal, JournalEvent, JournalOptions, JournalRecord,
-    Protocol, RecvOptions, RemoteSocket, SessionOptions, SocketType,
+    Protocol, Reason, RecvOptions, RemoteSocket, SessionOptions, SocketType,
 };
 use tokio::{io::AsyncReadExt as _, time::timeout};
 
@@ -116,6 +116,47 @@ async fn an_operation_of_a_session_has_its_session_and_request_id() {
     assert_eq!(created.session_id.as_deref(), Some(session.id()));
     assert_eq!(created.request_id, Some(1));
     assert!(created.result.ends_with(&socket.handle().to_string()));
+}
+
+#[tokio::test]
+async fn a_watched_session_that_is_over_ends_the_stream_after_its_last_operation() {
+    let served = Served::start().await;
+    let client = served.unary().await;
+    // By being closed, and by its lease.
+    for closed in [true, false] {
+        let options = SessionOptions::new().lease(Duration::from_secs(1));
+        let id = client.open_session_detached(options).await.unwrap();
+        let options = JournalOptions {
+            session_id: Some(id.clone()),
+            ..JournalOptions::default()
+        };
+        let mut journal = watch(&client, options.clone()).await;
+        // Goes on: it is of all.
+        let mut all = watch(&client, JournalOptions::default()).await;
+        if closed {
+            let joined = Client::builder().join_session(id.clone());
+            let joined = joined
+                .connect(&served.serving.addresses[0].to_string())
+                .await
+                .unwrap();
+            let socket = udp(&joined).await;
+            let waiting = joined.adopt(socket.handle());
+            let call = tokio::spawn(async move { waiting.recv(64).await });
+            until_waiting(&socket).await;
+            client.close_session(&id, false).await.unwrap();
+            call.await.unwrap().unwrap_err();
+            while record(&mut journal).await.verb != "Recv" {}
+        }
+        let ended = timeout(PATIENCE, journal.next()).await.unwrap();
+        let error = ended.expect_err("the session is over");
+        assert_eq!(error.reason(), Some(Reason::SessionExpired), "{error}");
+        assert_eq!(error.code(), Code::Aborted);
+        let error = client.journal(options).await.unwrap_err();
+        assert_eq!(error.reason(), Some(Reason::SessionNotFound), "{error}");
+        let other = udp(&client).await;
+        let made = format!("= {}", other.handle());
+        while record(&mut all).await.result != made {}
+    }
 }
 
 #[tokio::test]

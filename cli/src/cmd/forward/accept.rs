@@ -2,7 +2,6 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use farsock_client::Client;
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
@@ -10,8 +9,9 @@ use tokio::{
 
 use super::{
     dynamic,
-    listener::{Accepted, Listener, NotAccepted},
+    listener::{Accepted, Listener, NotAccepted, Place},
     relay::relay,
+    session::{Life, Remote, Way},
     side::Side,
     spec::Target,
 };
@@ -26,7 +26,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// What all forwards share.
 pub(super) struct Shared {
-    pub(super) client: Client,
+    /// To the daemon's host.
+    pub(super) way: Way,
     pub(super) dialing: Dialing,
     pub(super) permits: Arc<Semaphore>,
     pub(super) verbose: bool,
@@ -57,16 +58,52 @@ impl fmt::Display for Goal {
     }
 }
 
-/// Accepts without end; ends when it is aborted, or after a failure after which nothing will come any more.
-pub(super) async fn all(mut listener: Listener, route: Arc<Route>, shared: Arc<Shared>) {
+/// Accepts on this host without end; ends when it is aborted.
+pub(super) async fn here(mut listener: Listener, route: Arc<Route>, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
+    accept(&mut connections, &mut listener, &route, &shared, None).await;
+}
+
+/// Accepts on the daemon's host as long as the session lives, and ends when the last connection has told its end.
+pub(super) async fn there(
+    mut listener: Listener,
+    place: Place,
+    route: Arc<Route>,
+    life: Life,
+    shared: Arc<Shared>,
+) -> Remote {
+    let place = listener.place().cloned().unwrap_or(place);
+    let mut connections = JoinSet::new();
+    let accepting = accept(
+        &mut connections,
+        &mut listener,
+        &route,
+        &shared,
+        Some(&life),
+    );
+    // What is said of the session's end is said by whoever opens the next.
+    let _ = life.within(accepting).await;
+    while connections.join_next().await.is_some() {}
+    (route, place)
+}
+
+/// Accepts until nothing will come any more.
+async fn accept(
+    connections: &mut JoinSet<()>,
+    listener: &mut Listener,
+    route: &Arc<Route>,
+    shared: &Arc<Shared>,
+    life: Option<&Life>,
+) {
     loop {
         let permits = Arc::clone(&shared.permits);
         let permit = permits.acquire_owned().await;
         let accepted = match listener.accept().await {
             Ok(accepted) => accepted,
+            // The session's end is told by the session.
+            Err(NotAccepted::AnyMore(failure)) if is_over(&failure) => return,
             Err(NotAccepted::ThisTime(failure)) => {
-                output::error(failure);
+                failure.tell();
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
@@ -74,43 +111,45 @@ pub(super) async fn all(mut listener: Listener, route: Arc<Route>, shared: Arc<S
         };
         // Those that have ended leave only this to be taken.
         while connections.try_join_next().is_some() {}
-        let (route, shared) = (Arc::clone(&route), Arc::clone(&shared));
+        let (route, shared, life) = (Arc::clone(route), Arc::clone(shared), life.cloned());
         connections.spawn(async move {
-            one(accepted, &route, &shared).await;
+            let life = life.map_or_else(|| shared.way.life(), Ok);
+            one(accepted, &route, &shared, life).await;
             drop(permit);
         });
     }
 }
 
 /// One connection, from its beginning to its end.
-async fn one(accepted: Accepted, route: &Route, shared: &Shared) {
+async fn one(accepted: Accepted, route: &Route, shared: &Shared, life: Result<Life, Failure>) {
     let meter = Meter::start();
     let peer = accepted.peer.clone();
-    match &route.goal {
-        Goal::Socks => dynamic::serve(accepted, shared, &meter).await,
-        Goal::Target(side, target) => {
-            let connected = side.connect(&shared.client, &shared.dialing, target).await;
-            match connected {
-                Ok(far) => {
-                    let result = relay(accepted.stream, far, &meter).await;
-                    shared.ended(&peer, target, &meter, result);
-                }
-                Err(failure) => shared.not_connected(&peer, target, failure),
-            }
+    let (side, target) = match &route.goal {
+        Goal::Socks => return dynamic::serve(accepted, shared, &meter).await,
+        Goal::Target(side, target) => (*side, target),
+    };
+    let connecting = async {
+        let life = life?;
+        let connecting = side.connect(&life.client, &shared.dialing, target);
+        let far = life.within(connecting).await??;
+        Ok((life, far))
+    };
+    match connecting.await {
+        Ok((life, far)) => {
+            let relayed = life.within(relay(accepted.stream, far, &meter)).await;
+            shared.ended(&peer, target, &meter, relayed.flatten());
         }
+        Err(failure) => shared.not_connected(&peer, target, &failure),
     }
 }
 
 impl Shared {
-    /// Tells that a connection was not made, and ends the command if none can be.
-    pub(super) fn not_connected(&self, peer: &str, target: impl fmt::Display, failure: Failure) {
-        if is_fatal(&failure) {
-            return self.end(failure);
-        }
-        output::error(format_args!("{peer} -> {target}: {failure}"));
+    /// Tells that a connection was not made.
+    pub(super) fn not_connected(&self, peer: &str, target: impl fmt::Display, failure: &Failure) {
+        failure.tell_as(format_args!("{peer} -> {target}: {failure}"));
     }
 
-    /// Tells a connection's end to whom it interests.
+    /// Tells a connection's end to whom it interests: everybody, if the daemon ended it, as it does with its session.
     pub(super) fn ended(
         &self,
         peer: &str,
@@ -119,7 +158,9 @@ impl Shared {
         result: Result<(), Failure>,
     ) {
         let why = match result {
-            Err(failure) if is_fatal(&failure) => return self.end(failure),
+            Err(failure @ Failure::Refused { .. }) => {
+                return failure.tell_as(format_args!("{peer} -> {target}: {failure}"));
+            }
             Err(failure) => format!("; {failure}"),
             Ok(()) => String::new(),
         };
@@ -141,8 +182,8 @@ impl Shared {
     }
 }
 
-/// Whether nothing can be done through the daemon any more: the session is over.
-fn is_fatal(failure: &Failure) -> bool {
+/// Whether the session is over, by which all that was done in it is.
+pub(super) fn is_over(failure: &Failure) -> bool {
     match failure {
         Failure::Refused { name, .. } => {
             matches!(

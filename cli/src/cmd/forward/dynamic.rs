@@ -14,7 +14,6 @@ use super::{
 };
 use crate::{
     exit::Failure,
-    output,
     traffic::{duplex::Stream, meter::Meter},
 };
 
@@ -32,26 +31,35 @@ pub(super) async fn serve(accepted: Accepted, shared: &Shared, meter: &Meter) {
         Ok(Ok(Some(request))) => request,
         // It left again, without a word.
         Ok(Ok(None)) => return,
-        Ok(Err(error)) => return output::error(format_args!("{peer}: {error}")),
-        Err(_) => return output::error(format_args!("{peer}: it does not say what it wants")),
+        Ok(Err(error)) => return Failure::Local(format!("{peer}: {error}")).tell(),
+        Err(_) => return Failure::Local(format!("{peer}: it does not say what it wants")).tell(),
     };
     let host = request.host.text();
     let target = host_and_port(&host, request.port);
+    let life = match shared.way.life() {
+        Ok(life) => life,
+        Err(failure) => {
+            shared.not_connected(&peer, target, &failure);
+            return refuse(&mut stream, Reply::to(&failure)).await;
+        }
+    };
     match request.command {
         Command::Connect => {
             let port = request.port.to_string();
-            let dialed = shared.dialing.tcp(&shared.client, &host, &port).await;
-            let dialed = match dialed {
+            let dialing = shared.dialing.tcp(&life.client, &host, &port);
+            let dialed = match life.within(dialing).await.flatten() {
                 Ok(dialed) => dialed,
                 Err(failure) => {
-                    let reply = Reply::to(&failure);
-                    shared.not_connected(&peer, target, failure);
-                    return refuse(&mut stream, reply).await;
+                    shared.not_connected(&peer, target, &failure);
+                    return refuse(&mut stream, Reply::to(&failure)).await;
                 }
             };
             let reply = Reply::Succeeded.message(dialed.local);
             let result = match stream.write_all(&reply).await {
-                Ok(()) => relay(stream, dialed.stream, meter).await,
+                Ok(()) => {
+                    let relaying = relay(stream, dialed.stream, meter);
+                    life.within(relaying).await.flatten()
+                }
                 Err(error) => Err(Failure::of_io("receiving".to_owned(), &error)),
             };
             shared.ended(&peer, target, meter, result);
@@ -60,7 +68,9 @@ pub(super) async fn serve(accepted: Accepted, shared: &Shared, meter: &Meter) {
             let Some((local, client)) = ends else {
                 return refuse(&mut stream, Reply::CommandNotSupported).await;
             };
-            let result = udp::associate(stream, local, client, &request, shared, meter).await;
+            let associated =
+                udp::associate(stream, local, client, &request, shared, &life.client, meter);
+            let result = life.within(associated).await.flatten();
             shared.ended(&peer, "UDP", meter, result);
         }
     }

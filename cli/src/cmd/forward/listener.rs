@@ -1,6 +1,6 @@
 //! A listening socket of either side, and what it accepts.
 
-use std::{io, net::SocketAddr, pin::Pin};
+use std::{fmt, io, net::SocketAddr, os::unix::fs::MetadataExt as _, pin::Pin};
 
 use farsock_client::{Client, Error, ErrorKind, Reason, TcpListener, UnixListener};
 use tokio::net;
@@ -22,7 +22,22 @@ pub(super) struct Listener {
     port: u16,
     /// Removed with it.
     _path: Option<Path>,
+    place: Option<Place>,
 }
+
+/// Where the daemon's host is listened at: again, when a session's end has closed the listener.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    Tcp(SocketAddr),
+    Unix {
+        path: String,
+        /// The file that listening there made, where this host and the daemon's share it.
+        file: Option<FileId>,
+    },
+}
+
+/// Which file it is: its device and its number there.
+type FileId = (u64, u64);
 
 enum Socket {
     TcpHere(net::TcpListener),
@@ -79,7 +94,7 @@ impl Listener {
         client: &Client,
         address: SocketAddr,
     ) -> Result<Self, Refused> {
-        let (socket, local) = match side {
+        let (socket, local, place) = match side {
             Side::Here => {
                 let listening = net::TcpListener::bind(address).await;
                 let listening =
@@ -88,7 +103,7 @@ impl Listener {
                     no_such_address: no_such_address(error.kind(), error.raw_os_error()),
                     failure: refused_here(&address, &error),
                 })?;
-                (Socket::TcpHere(listener), local)
+                (Socket::TcpHere(listener), local, None)
             }
             Side::There => {
                 let listening = TcpListener::bind(client, address).await;
@@ -100,7 +115,8 @@ impl Listener {
                     failure: Failure::of(format!("listen {address} on the daemon's host"), &error),
                 })?;
                 let local = listener.local_addr();
-                (Socket::There(There::Tcp(listener), None), local)
+                let place = Some(Place::Tcp(local));
+                (Socket::There(There::Tcp(listener), None), local, place)
             }
         };
         Ok(Self {
@@ -108,6 +124,7 @@ impl Listener {
             name: local.to_string(),
             port: local.port(),
             _path: None,
+            place,
         })
     }
 
@@ -119,10 +136,12 @@ impl Listener {
             name: path.to_owned(),
             port: 0,
             _path: Some(Path(path.to_owned())),
+            place: None,
         })
     }
 
     pub(super) async fn unix_there(client: &Client, path: &str) -> Result<Self, Failure> {
+        let before = file_at(path);
         let listener = UnixListener::bind(client, dial::unix_path(path))
             .await
             .tried(|| format!("listen {path} on the daemon's host"))?;
@@ -131,7 +150,33 @@ impl Listener {
             name: path.to_owned(),
             port: 0,
             _path: None,
+            place: Some(Place::Unix {
+                path: path.to_owned(),
+                // A file that was there before is none of the daemon's host: there, nothing may have been.
+                file: file_at(path).filter(|_| before.is_none()),
+            }),
         })
+    }
+
+    /// Listens once more at a place of the daemon's host.
+    pub(super) async fn again(client: &Client, place: &Place) -> Result<Self, Failure> {
+        match place {
+            Place::Tcp(address) => Self::bind(Side::There, client, *address)
+                .await
+                .map_err(|refused| refused.failure),
+            Place::Unix { path, file } => {
+                // What the closed listener has left behind is in its own way.
+                if file.is_some() && file_at(path) == *file {
+                    drop(Path(path.clone()));
+                }
+                Self::unix_there(client, path).await
+            }
+        }
+    }
+
+    /// Where it listens, if that is on the daemon's host.
+    pub(super) fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
     }
 
     /// Its address or path, with the port that the kernel chose.
@@ -209,7 +254,10 @@ impl Listener {
 impl There {
     /// Why it is that accepting failed: of a listener that was closed, the session knows more.
     async fn why(&self, error: Error) -> Error {
-        if error.reason() != Some(Reason::HandleClosed) {
+        if !matches!(
+            error.reason(),
+            Some(Reason::HandleClosed | Reason::HandleNotFound)
+        ) {
             return error;
         }
         let socket = match self {
@@ -238,11 +286,26 @@ impl There {
     }
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix { path, .. } => f.write_str(path),
+        }
+    }
+}
+
 impl Drop for Path {
     fn drop(&mut self) {
         // Somebody may have been quicker.
         let _ = std::fs::remove_file(&self.0);
     }
+}
+
+/// The file of this host at a path.
+fn file_at(path: &str) -> Option<FileId> {
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 /// Why nobody listens at an address or a path of this host, in the form of the daemon's refusals.

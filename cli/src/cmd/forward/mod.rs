@@ -1,12 +1,13 @@
 //! `farsock forward`: connections carried between this host and the daemon's, as ssh's -L, -R and -D carry them.
 //!
-//! Tasks: one for each listening socket, owned by the command, which aborts it at its end; one for each connection, owned by the
-//! task that accepted it. A connection that is aborted is closed; nothing else depends on it.
+//! Tasks: one for each listening socket, of this host owned by the command, which aborts it at its end, of the daemon's by its session; one
+//! for each connection, owned by the task that accepted it. A connection that is aborted is closed; nothing else depends on it.
 
 mod accept;
 mod dynamic;
 mod listener;
 mod relay;
+mod session;
 mod side;
 mod socks;
 mod spec;
@@ -22,11 +23,13 @@ use tokio::{
 
 use self::{
     accept::{Goal, Route, Shared},
+    session::{Life, Tasks, Way},
     side::Side,
     spec::{Dynamic, Forwarding, Listen},
 };
 use crate::{
     args::Global,
+    endpoint::end_session,
     exit::Failure,
     output::{Format, Output},
     traffic::{dial::Dialing, signals::Signals},
@@ -38,13 +41,19 @@ const CONNECTIONS: usize = 1_024;
 /// Carry connections between this host and the daemon's, as ssh's -L, -R and -D do
 ///
 /// Once everything listens, prints a line for each forward, those of -L before those of -R and -D; with `-o raw` its first address alone, which for port 0 has the port that the kernel
-/// chose. Then it goes on until Ctrl-C or SIGTERM, which end it with exit status 0. A connection that cannot be made, or fails, is
-/// told on stderr and ends alone. A restart of the daemon ends the command, with exit status 4. At most 1024 connections are carried at once, and more wait.
+/// chose. Then it goes on until Ctrl-C or SIGTERM, which end it with exit status 0. A connection that cannot be made, or that the daemon ends, is
+/// told on stderr and ends alone. At most 1024 connections are carried at once, and more wait.
+///
+/// Connections survive that the way to the daemon breaks, for up to 30 s. When the daemon is restarted, or away for longer, they are lost, and
+/// the command goes on: as soon as the daemon is back, everything is as it was, and what -R listens at is listened at again. Until then new
+/// connections are closed. All of it is told on stderr. With --no-reconnect the command ends instead, with exit status 4. That the
+/// daemon is not there at first ends it in any case, with 3.
 ///
 /// BIND is the address to listen at. Without it: the loopback addresses, 127.0.0.1 and ::1. Empty or "*": all addresses. Names to
 /// connect to are resolved where the connection is made from. An IPv6 address stands in brackets. A field with a slash is the path of
 /// a unix socket, in which a backslash stands before a colon. A path that is listened at must not exist; on this host it is removed at the end, on the
-/// daemon's it stays.
+/// daemon's it stays. After a restart it is in the way there, unless this command can remove it, since both hosts are the same one: else
+/// it is tried again until somebody has removed it.
 ///
 /// The sockets live in a session of this command's own, which ends with it, whatever --session says. --timeout is how long connecting
 /// from the daemon's host may take.
@@ -89,16 +98,20 @@ pub(crate) struct Forward {
     /// Tell each connection's end on stderr: bytes each way, and their rate
     #[arg(short, long)]
     verbose: bool,
+    /// End, with exit status 4, when the session with the daemon is over, such as by its restart
+    #[arg(long)]
+    no_reconnect: bool,
 }
 
 impl Forward {
     pub(crate) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
         let mut signals = Signals::install()?;
         let connection = global.open_session("forward").await?;
+        let life = Life::of(&connection)?;
         // One failure is enough to end, so that there is room for no more.
         let (fatal, mut failed) = mpsc::channel(1);
         let shared = Arc::new(Shared {
-            client: connection.clone(),
+            way: Way::by(life.clone()),
             dialing: Dialing {
                 timeout: global.timeout,
                 ..Dialing::default()
@@ -107,31 +120,37 @@ impl Forward {
             verbose: self.verbose,
             fatal,
         });
-        let mut listeners = JoinSet::new();
+        let (mut listeners, mut tasks) = (JoinSet::new(), Tasks::new());
+        let reconnects = !self.no_reconnect;
         let result = tokio::select! {
-            result = self.listen(&shared, output, &mut listeners) => result,
+            result = self.listen(&life, &shared, output, &mut listeners, &mut tasks) => result,
             () = signals.next() => Err(Failure::Interrupted),
         };
         let result = match result {
             Ok(()) => tokio::select! {
                 () = signals.next() => Ok(()),
                 Some(failure) = failed.recv() => Err(failure),
+                failure = sessions(life, tasks, &shared, reconnects) => Err(failure),
             },
             failure => failure,
         };
         // Waited for, so that the paths they listened at are gone.
         listeners.shutdown().await;
-        drop(shared);
-        connection.end().await;
+        // The daemon that is away hears nothing.
+        if let Ok(life) = shared.way.life() {
+            end_session(&life.client).await;
+        }
         result
     }
 
     /// Listens for every forward, or for none; says so; and only then accepts.
     async fn listen(
         self,
+        life: &Life,
         shared: &Arc<Shared>,
         output: &mut Output,
-        tasks: &mut JoinSet<()>,
+        here: &mut JoinSet<()>,
+        there: &mut Tasks,
     ) -> Result<(), Failure> {
         let routes = self.local.into_iter().map(|forwarding| {
             let target = forwarding.target.clone();
@@ -149,7 +168,7 @@ impl Forward {
         }));
         let mut listening = Vec::new();
         for (letter, side, listen, goal) in routes {
-            let listeners = side.listen(&shared.client, &listen).await?;
+            let listeners = side.listen(&life.client, &listen).await?;
             listening.push((Route { letter, goal }, listeners));
         }
         for (route, listeners) in &listening {
@@ -172,9 +191,36 @@ impl Forward {
             let route = Arc::new(route);
             for listener in listeners {
                 let (route, shared) = (Arc::clone(&route), Arc::clone(shared));
-                tasks.spawn(accept::all(listener, route, shared));
+                match listener.place().cloned() {
+                    Some(place) => {
+                        let life = life.clone();
+                        there.spawn(accept::there(listener, place, route, life, shared));
+                    }
+                    None => {
+                        here.spawn(accept::here(listener, route, shared));
+                    }
+                }
             }
         }
         Ok(())
+    }
+}
+
+/// One session after the other, and why there is no other.
+async fn sessions(
+    mut life: Life,
+    mut tasks: Tasks,
+    shared: &Arc<Shared>,
+    reconnects: bool,
+) -> Failure {
+    loop {
+        let why = session::follow(&life, shared).await;
+        if !reconnects {
+            return why;
+        }
+        match session::next(&life, &why, tasks, shared).await {
+            Ok(next) => (life, tasks) = next,
+            Err(failure) => return failure,
+        }
     }
 }

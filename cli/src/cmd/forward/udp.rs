@@ -11,7 +11,9 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use farsock_client::{Datagrams, DatagramsOptions, Error, OutgoingMessage, SocketType, UdpSocket};
+use farsock_client::{
+    Client, Datagrams, DatagramsOptions, Error, OutgoingMessage, SocketType, UdpSocket,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net,
@@ -39,6 +41,7 @@ pub(super) async fn associate(
     client: SocketAddr,
     request: &Request,
     shared: &Shared,
+    daemon: &Client,
     meter: &Meter,
 ) -> Result<(), Failure> {
     let near = match net::UdpSocket::bind(SocketAddr::new(local.ip(), 0)).await {
@@ -56,6 +59,7 @@ pub(super) async fn associate(
 
     let mut association = Association {
         shared,
+        daemon,
         near,
         client: client.ip().to_canonical(),
         announced: Some(request.port).filter(|port| *port != 0),
@@ -76,6 +80,7 @@ pub(super) async fn associate(
 
 struct Association<'a> {
     shared: &'a Shared,
+    daemon: &'a Client,
     near: Arc<net::UdpSocket>,
     /// Whose datagrams are taken: the connection's client's, from the port it named, if it did.
     client: IpAddr,
@@ -175,11 +180,9 @@ impl Association<'_> {
         if let Some(known) = self.names.get(&key) {
             return Ok(*known);
         }
-        let Shared {
-            dialing, client, ..
-        } = self.shared;
+        let dialing = &self.shared.dialing;
         let addresses = dialing
-            .resolve(client, &key.0, &port.to_string(), SocketType::Dgram)
+            .resolve(self.daemon, &key.0, &port.to_string(), SocketType::Dgram)
             .await?;
         let none = || Failure::Local(format!("resolve {}: no address", key.0));
         let address = addresses.into_iter().next().ok_or_else(none)?;
@@ -199,7 +202,7 @@ impl Association<'_> {
         if let Some(far) = place {
             return Ok(Arc::clone(far));
         }
-        let socket = UdpSocket::bind(&self.shared.client, SocketAddr::new(any, 0))
+        let socket = UdpSocket::bind(self.daemon, SocketAddr::new(any, 0))
             .await
             .tried(|| format!("bind {any}"))?;
         let far = Arc::clone(place.insert(Arc::new(Far {

@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     exit::{Failure, Tried},
-    output,
     traffic::{
         dial,
         duplex::{self, Stream},
@@ -111,7 +110,7 @@ impl Running {
             match self.exchange(stream, &mut stdin, &mut stdout).await {
                 Ok(()) => self.note(format_args!("the connection from {peer} has ended")),
                 // This connection's alone; the next may do better.
-                Err(failure @ Failure::Kernel { .. }) => output::error(failure),
+                Err(failure @ Failure::Kernel { .. }) => failure.tell(),
                 Err(failure) => return Err(failure),
             }
         }

@@ -152,7 +152,7 @@ where
                 None => None,
             };
             let start = Clocks::now();
-            let outcome = match operation::execute(&context, operation).await {
+            let outcome = match operation::execute_weighed(&context, operation).await {
                 Ok(output) => wrap(request.response(output)),
                 Err(error) => Outcome::Error(failure(&status::status(&error))),
             };
