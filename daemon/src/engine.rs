@@ -1,11 +1,10 @@
 //! The engine: everything that an operation needs, in one place. Doors hold it, operations run on it.
 //!
-//! Tasks: the reactor's one task lives as long as the engine (its handle aborts it on drop; it holds no result). Closing tasks are
-//! tracked in `closing` and awaited by [`Engine::close_all`]; ending one early would only lose the wait for close(2).
+//! Tasks: the reactor's one task lives as long as the engine (its handle aborts it on drop; it holds no result). Those that close sockets
+//! are [`closing`](crate::closing)'s.
 
 use std::{
     fmt, io,
-    os::fd::AsFd,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -14,9 +13,9 @@ use std::{
 };
 
 use tokio::{sync::Notify, task::JoinHandle};
-use tokio_util::task::TaskTracker;
 
 use crate::{
+    closing::Closing,
     error::{Error, Result},
     journal::Journal,
     socket::{Ended, Patience, Reactor, Socket, Watch},
@@ -63,7 +62,7 @@ const MAX_HELD: usize = 256 << 20;
 pub(crate) struct Engine {
     pub(crate) table: Table,
     pub(crate) reactor: Arc<Reactor>,
-    pub(crate) closing: TaskTracker,
+    closing: Closing,
     pub(crate) journal: Arc<Journal>,
     limits: EngineLimits,
     instance_id: String,
@@ -85,7 +84,7 @@ impl Engine {
         Ok(Arc::new(Self {
             table: Table::new(limits.max_handles),
             reactor: Reactor::start()?,
-            closing: TaskTracker::new(),
+            closing: Closing::default(),
             journal: Arc::default(),
             limits,
             instance_id: sys::random::hex_id()?,
@@ -134,14 +133,14 @@ impl Engine {
         }
     }
 
-    /// Closes every socket, and returns when the kernel has closed them all.
-    pub(crate) async fn close_all(&self) {
+    /// Closes every socket, and returns when the kernel has closed them all, or soon after `no_longer`: a close that lingers may wait for
+    /// its peer for longer than anybody waits for the daemon.
+    pub(crate) async fn close_all(&self, no_longer: impl Future<Output = ()>) {
         for socket in self.table.remove_all() {
             // Nobody waits for this one's answer; the tracker waits for its end.
             drop(self.close(socket));
         }
-        self.closing.close();
-        self.closing.wait().await;
+        self.closing.end(no_longer).await;
     }
 
     /// Lets an operation in, unless the daemon is shutting down.
@@ -194,22 +193,11 @@ impl Engine {
     /// Closes a socket that has left the table: ends what waits on it, and closes the descriptor when the last operation has let go
     /// of it. The returned task ends with close(2)'s answer; nobody need wait for it.
     pub(crate) fn close(&self, socket: Arc<Socket>) -> JoinHandle<io::Result<()>> {
+        let owner = socket.owner();
         let descriptor = socket.bequeath();
         socket.end(Ended::Closed);
         drop(socket);
-        self.closing.spawn(async move {
-            let fd = descriptor
-                .await
-                .map_err(|_gone| io::Error::from(io::ErrorKind::NotFound))?;
-            if sys::socket::closes_slowly(fd.as_fd()) {
-                // It blocks even on a non-blocking descriptor.
-                tokio::task::spawn_blocking(move || sys::socket::close(fd))
-                    .await
-                    .map_err(io::Error::other)?
-            } else {
-                sys::socket::close(fd)
-            }
-        })
+        self.closing.begin(owner, descriptor)
     }
 }
 

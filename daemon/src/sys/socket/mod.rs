@@ -125,7 +125,7 @@ pub(crate) fn peer_address(fd: BorrowedFd<'_>) -> io::Result<Option<Address>> {
     Ok(address)
 }
 
-/// Closes a descriptor. Corresponds to close(2). This is the one call here that can wait: if the socket [`lingers`], or if the
+/// Closes a descriptor. Corresponds to close(2). This is the one call here that can wait: if the socket has a [`linger`] time, or if the
 /// descriptor is no socket. The descriptor is gone whatever the result, so EINTR counts as closed.
 pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
     // SAFETY: the descriptor was ours alone and is given up here.
@@ -140,15 +140,21 @@ pub(crate) fn set_linger_zero(fd: BorrowedFd<'_>) -> io::Result<()> {
     SockRef::from(&fd).set_linger(Some(Duration::ZERO))
 }
 
-/// Whether [`close`] may wait for queued data: SO_LINGER is on with more than 0 seconds.
-pub(super) fn lingers(fd: BorrowedFd<'_>) -> bool {
-    matches!(SockRef::from(&fd).linger(), Ok(Some(time)) if time > Duration::ZERO)
+/// Makes close(2) leave to the kernel what is queued: SO_LINGER, off.
+pub(crate) fn set_no_linger(fd: BorrowedFd<'_>) -> io::Result<()> {
+    SockRef::from(&fd).set_linger(None)
 }
 
-/// Whether [`close`] may take its time: if the socket [`lingers`], or if it is of AF_PACKET, whose close waits until no processor can be
+/// How long [`close`] may wait for queued data: SO_LINGER, if it is on with more than 0 seconds.
+pub(crate) fn linger(fd: BorrowedFd<'_>) -> Option<Duration> {
+    let time = SockRef::from(&fd).linger().ok().flatten();
+    time.filter(|time| *time > Duration::ZERO)
+}
+
+/// Whether [`close`] may take its time though nothing lingers: if the socket is of AF_PACKET, whose close waits until no processor can be
 /// within it any more (some 10 ms).
 pub(crate) fn closes_slowly(fd: BorrowedFd<'_>) -> bool {
-    lingers(fd) || domain(fd).is_ok_and(|domain| domain == libc::AF_PACKET)
+    domain(fd).is_ok_and(|domain| domain == libc::AF_PACKET)
 }
 
 /// Takes the socket's pending error, which clears it. Corresponds to SO_ERROR.
