@@ -172,9 +172,19 @@ impl Engine {
 
     /// Counts an operation that begins to wait.
     pub(crate) fn begin_wait<'a>(&'a self, patience: &'a Patience) -> Result<Waiting<'a>> {
+        self.begin_waits(patience, 1)
+    }
+
+    /// Counts an operation that begins to wait on `count` sockets at once: what it costs to keep is theirs together.
+    pub(crate) fn begin_waits<'a>(
+        &'a self,
+        patience: &'a Patience,
+        count: usize,
+    ) -> Result<Waiting<'a>> {
         self.waiting
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
-                (waiting < self.limits.max_waiting).then_some(waiting + 1)
+                let waiting = waiting + count;
+                (waiting <= self.limits.max_waiting).then_some(waiting)
             })
             .map_err(|_full| Error::QuotaExceeded {
                 limit: self.limits.max_waiting,
@@ -186,6 +196,7 @@ impl Engine {
         }
         Ok(Waiting {
             engine: self,
+            count,
             watch,
         })
     }
@@ -232,12 +243,13 @@ impl Drop for Admission<'_> {
 #[derive(Debug)]
 pub(crate) struct Waiting<'a> {
     engine: &'a Engine,
+    count: usize,
     watch: Option<&'a Watch>,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.engine.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.engine.waiting.fetch_sub(self.count, Ordering::Relaxed);
         if let Some(watch) = self.watch {
             watch.wait_ends();
         }

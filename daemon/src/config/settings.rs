@@ -37,7 +37,7 @@ pub struct Settings {
     #[arg(long, env = "FARSOCKD_MAX_CONNECTIONS", value_name = "N")]
     pub max_connections: Option<usize>,
 
-    /// How many operations may wait at once, 1-16777216. [default: 65536]
+    /// How many operations may wait at once, 1-16777216; a Poll counts once for each of its sockets. [default: 65536]
     #[arg(long, env = "FARSOCKD_MAX_WAITING", value_name = "N")]
     pub max_waiting: Option<usize>,
 

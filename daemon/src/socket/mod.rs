@@ -12,6 +12,7 @@ mod receive;
 mod send;
 mod splice;
 mod streaming;
+mod waiters;
 mod waiting;
 mod watch;
 
