@@ -213,3 +213,6 @@ pub(crate) async fn execute<O: Operation>(context: &Context, operation: O) -> Re
     }
     outcome
 }
+
+#[cfg(test)]
+mod tests;

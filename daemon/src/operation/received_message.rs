@@ -115,6 +115,7 @@ fn adopt_one(context: &Context, fd: OwnedFd) -> Option<Handle> {
     let room = context.engine.table.reserve().ok()?;
     let kind = sys::socket::kind(fd.as_fd()).ok()?;
     let socket = context.keep(room, None, fd, kind, false).ok()?;
+    socket.mark_shared();
     socket.options_changed();
     Some(socket.handle())
 }

@@ -137,7 +137,11 @@ pub(crate) fn travellers(
             _ => None,
         })
         .flatten()
-        .map(|handle| context.socket(Handle(*handle)))
+        .map(|handle| {
+            let socket = context.socket(Handle(*handle))?;
+            socket.mark_shared();
+            Ok(socket)
+        })
         .collect()
 }
 

@@ -80,7 +80,8 @@ pub(crate) fn listen(fd: BorrowedFd<'_>, backlog: i32) -> io::Result<()> {
     SockRef::from(&fd).listen(backlog)
 }
 
-/// Takes a connection from a listening socket's queue, with the peer's address. Corresponds to accept4(2).
+/// Takes a connection from a listening socket's queue, with the peer's address. Waits unless the descriptor is non-blocking: see
+/// [`stay_nonblocking`]. Corresponds to accept4(2).
 pub(crate) fn accept(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, Option<Address>)> {
     SockAddr::filled_by(|address, len| {
         // SAFETY: `address` has room for the length that `len` points to.
@@ -90,12 +91,19 @@ pub(crate) fn accept(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, Option<Address>
     })
 }
 
-/// Connects a socket, or begins to: EINPROGRESS. Corresponds to connect(2).
+/// Connects a socket, or begins to: EINPROGRESS. Waits unless the descriptor is non-blocking: see [`stay_nonblocking`]. Corresponds to
+/// connect(2).
 pub(crate) fn connect(fd: BorrowedFd<'_>, address: &Address) -> io::Result<()> {
     let address = encode(address);
     // SAFETY: pointer and length are those of one address.
     check(unsafe { libc::connect(fd.as_raw_fd(), address.as_ptr(), address.len()) })?;
     Ok(())
+}
+
+/// Sees to it that [`accept`] and [`connect`] answer at once: O_NONBLOCK is a flag of the open socket, and who else has that may have taken it
+/// away. Corresponds to fcntl(2), F_GETFL, and F_SETFL if need be.
+pub(crate) fn stay_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
+    SockRef::from(&fd).set_nonblocking(true)
 }
 
 /// Ends one or both directions of a connection. Corresponds to shutdown(2).
