@@ -14,6 +14,7 @@ use std::{
 };
 
 use tokio::{
+    runtime::Handle,
     sync::{Semaphore, oneshot},
     task::JoinHandle,
 };
@@ -57,16 +58,22 @@ impl Closing {
             let fd = descriptor
                 .await
                 .map_err(|_gone| io::Error::from(io::ErrorKind::NotFound))?;
-            if let Some(time) = sys::socket::linger(fd.as_fd()) {
-                lingering.close(owner, fd, time).await
-            } else if sys::socket::closes_slowly(fd.as_fd()) {
-                tokio::task::spawn_blocking(move || sys::socket::close(fd))
-                    .await
-                    .map_err(io::Error::other)?
-            } else {
-                sys::socket::close(fd)
-            }
+            lingering.close(owner, fd).await
         })
+    }
+
+    /// Closes a descriptor of the owner's: here and now, unless that may take its time.
+    pub(crate) fn close(&self, owner: Owner, fd: OwnedFd) {
+        let slow =
+            sys::socket::linger(fd.as_fd()).is_some() || sys::socket::closes_slowly(fd.as_fd());
+        match Handle::try_current() {
+            Ok(runtime) if slow => {
+                let lingering = Arc::clone(&self.lingering);
+                let close = async move { lingering.close(owner, fd).await };
+                drop(self.tasks.spawn_on(close, &runtime));
+            }
+            _ => drop(fd),
+        }
     }
 
     /// Returns when all are closed, or soon after `no_longer`: what lingers is then closed as if its time were over, or left to its thread.
@@ -89,9 +96,22 @@ impl Closing {
 }
 
 impl Lingering {
+    /// Closes a descriptor, and stops nobody by it.
+    async fn close(&self, owner: Owner, fd: OwnedFd) -> io::Result<()> {
+        if let Some(time) = sys::socket::linger(fd.as_fd()) {
+            self.linger(owner, fd, time).await
+        } else if sys::socket::closes_slowly(fd.as_fd()) {
+            tokio::task::spawn_blocking(move || sys::socket::close(fd))
+                .await
+                .map_err(io::Error::other)?
+        } else {
+            sys::socket::close(fd)
+        }
+    }
+
     /// Closes a descriptor whose close waits up to `time`, even if it is non-blocking: on a thread of its own, since tokio's blocking threads
     /// are for all owners' look-ups as well.
-    async fn close(&self, owner: Owner, fd: OwnedFd, time: Duration) -> io::Result<()> {
+    async fn linger(&self, owner: Owner, fd: OwnedFd, time: Duration) -> io::Result<()> {
         let permit = tokio::select! {
             biased;
             () = self.no_longer.cancelled() => None,

@@ -5,6 +5,7 @@
 
 use std::{
     fmt, io,
+    os::fd::OwnedFd,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -209,6 +210,11 @@ impl Engine {
         socket.end(Ended::Closed);
         drop(socket);
         self.closing.begin(owner, descriptor)
+    }
+
+    /// Closes a descriptor of the owner's that no handle names.
+    pub(crate) fn close_descriptor(&self, owner: Owner, fd: OwnedFd) {
+        self.closing.close(owner, fd);
     }
 }
 

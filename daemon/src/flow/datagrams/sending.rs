@@ -214,5 +214,5 @@ fn ready(message: OutgoingMessage) -> Result<Message, Violation> {
     if message.control.iter().any(rights) {
         return Ok(Message::WithRights(message));
     }
-    operation::prepare(message, &[]).map(Message::Ready)
+    operation::prepare(message, &[] as &[Arc<Socket>]).map(Message::Ready)
 }

@@ -2,6 +2,7 @@
 
 use libc::{MSG_PEEK, SO_PASSCRED, SOL_SOCKET};
 
+use super::close::fill;
 use crate::{
     call::{Call, Ctl},
     kinds::*,
@@ -94,6 +95,24 @@ pub(crate) fn theme() -> Theme {
             // It dies with the socket that it is queued at.
             s.close(far);
             s.finish(begun);
+        },
+    );
+    theme.each(
+        &UNIX,
+        "a socket that waits to be sent can be closed, and is open until it arrives",
+        |s, kind| {
+            let (near, far) = s.pair(kind);
+            let (travels, stays) = s.pair(UNIX_STREAM);
+            fill(s, near, far);
+            let message = out("last").with(Ctl::Rights(vec![travels]));
+            let sent = s.send_messages(near, vec![message]).starts();
+            s.waits(sent);
+            s.close(travels);
+            let end = s.recv(stays, 16).gives("end").starts();
+            s.waits(end);
+            s.drain(far, "last");
+            s.finish(sent);
+            s.finish(end);
         },
     );
     theme.each(&UNIX, "MSG_PEEK makes a copy", |s, kind| {
