@@ -130,9 +130,11 @@ impl Socket {
                 if flags.contains(MessageFlags::WAITFORONE) {
                     if framing == Framing::Stream && messages.len() < count {
                         // Of messages, `take` has taken all that were there.
-                        match take(self.fd_now()?, count - messages.len()) {
+                        let rest = count - messages.len();
+                        match self.fd_now().and_then(|fd| Ok(take(fd, rest)?)) {
                             Ok(more) => messages.extend(more),
-                            Err(error) => self.defer_fault(&error.into()),
+                            // The socket's end among them: what was received counts.
+                            Err(fault) => self.defer_fault(&fault),
                         }
                     }
                     break;
