@@ -6,6 +6,7 @@
 mod accept;
 mod connect;
 mod lane;
+mod part;
 mod patience;
 mod reactor;
 mod receive;

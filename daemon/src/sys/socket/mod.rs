@@ -188,6 +188,11 @@ pub(crate) fn receive_low_water(fd: BorrowedFd<'_>) -> usize {
         .unwrap_or(1)
 }
 
+/// Whether a unix socket tells its writers' credentials: SO_PASSCRED.
+pub(crate) fn passes_credentials(fd: BorrowedFd<'_>) -> bool {
+    integer_option(fd, libc::SOL_SOCKET, libc::SO_PASSCRED).is_ok_and(|on| on != 0)
+}
+
 /// Reads an option that is an int. Corresponds to getsockopt(2).
 fn integer_option(fd: BorrowedFd<'_>, level: c_int, name: c_int) -> io::Result<c_int> {
     let mut value: c_int = 0;
