@@ -1,12 +1,12 @@
 //! The engine: everything that an operation needs, in one place. Doors hold it, operations run on it.
 //!
-//! Tasks: the reactor's one task lives as long as the engine (its handle aborts it on drop; it holds no result). Closing tasks are
-//! tracked in `closing` and awaited by [`Engine::close_all`]; ending one early would only lose the wait for close(2).
+//! Tasks: the reactor's one task lives as long as the engine (its handle aborts it on drop; it holds no result). Those that close sockets
+//! are [`closing`](crate::closing)'s.
 
 use std::{
     fmt, io,
     ops::Deref,
-    os::fd::AsFd,
+    os::fd::OwnedFd,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -15,9 +15,9 @@ use std::{
 };
 
 use tokio::{sync::Notify, task::JoinHandle};
-use tokio_util::task::TaskTracker;
 
 use crate::{
+    closing::Closing,
     error::{Error, Result},
     journal::Journal,
     memory::Memory,
@@ -66,7 +66,7 @@ const MAX_HELD: usize = 256 << 20;
 pub(crate) struct Engine {
     pub(crate) table: Table,
     pub(crate) reactor: Arc<Reactor>,
-    pub(crate) closing: TaskTracker,
+    pub(crate) closing: Closing,
     pub(crate) journal: Arc<Journal>,
     pub(crate) memory: Arc<Memory>,
     limits: EngineLimits,
@@ -89,7 +89,7 @@ impl Engine {
         Ok(Arc::new(Self {
             table: Table::new(limits.max_handles),
             reactor: Reactor::start()?,
-            closing: TaskTracker::new(),
+            closing: Closing::default(),
             journal: Arc::default(),
             memory: Arc::default(),
             limits,
@@ -139,14 +139,14 @@ impl Engine {
         }
     }
 
-    /// Closes every socket, and returns when the kernel has closed them all.
-    pub(crate) async fn close_all(&self) {
+    /// Closes every socket, and returns when the kernel has closed them all, or soon after `no_longer`: a close that lingers may wait for
+    /// its peer for longer than anybody waits for the daemon.
+    pub(crate) async fn close_all(&self, no_longer: impl Future<Output = ()>) {
         for socket in self.table.remove_all() {
             // Nobody waits for this one's answer; the tracker waits for its end.
             drop(self.close(socket));
         }
-        self.closing.close();
-        self.closing.wait().await;
+        self.closing.end(no_longer).await;
     }
 
     /// Lets an operation in, unless the daemon is shutting down.
@@ -176,9 +176,19 @@ impl Engine {
 
     /// Counts an operation that begins to wait.
     pub(crate) fn begin_wait<'a>(&'a self, patience: &'a Patience) -> Result<Waiting<'a>> {
+        self.begin_waits(patience, 1)
+    }
+
+    /// Counts an operation that begins to wait on `count` sockets at once: what it costs to keep is theirs together.
+    pub(crate) fn begin_waits<'a>(
+        &'a self,
+        patience: &'a Patience,
+        count: usize,
+    ) -> Result<Waiting<'a>> {
         self.waiting
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
-                (waiting < self.limits.max_waiting).then_some(waiting + 1)
+                let waiting = waiting + count;
+                (waiting <= self.limits.max_waiting).then_some(waiting)
             })
             .map_err(|_full| Error::QuotaExceeded {
                 limit: self.limits.max_waiting,
@@ -190,6 +200,7 @@ impl Engine {
         }
         Ok(Waiting {
             engine: self,
+            count,
             watch,
         })
     }
@@ -197,25 +208,23 @@ impl Engine {
     /// Closes a socket that has left the table: ends what waits on it, and closes the descriptor when the last operation has let go
     /// of it. The returned task ends with close(2)'s answer; nobody need wait for it.
     pub(crate) fn close(&self, socket: Arc<Socket>) -> JoinHandle<io::Result<()>> {
+        let owner = socket.owner();
         let descriptor = socket.bequeath();
         socket.end(Ended::Closed);
         drop(socket);
         let memory = Arc::clone(&self.memory);
-        self.closing.spawn(async move {
-            let fd = descriptor
-                .await
-                .map_err(|_gone| io::Error::from(io::ErrorKind::NotFound))?;
+        let left = async move {
+            let fd = descriptor.await;
             // With the socket's last user its stream is gone, and what that kept.
             memory.let_go();
-            if sys::socket::closes_slowly(fd.as_fd()) {
-                // It blocks even on a non-blocking descriptor.
-                tokio::task::spawn_blocking(move || sys::socket::close(fd))
-                    .await
-                    .map_err(io::Error::other)?
-            } else {
-                sys::socket::close(fd)
-            }
-        })
+            fd
+        };
+        self.closing.begin(owner, left)
+    }
+
+    /// Closes a descriptor of the owner's that no handle names.
+    pub(crate) fn close_descriptor(&self, owner: Owner, fd: OwnedFd) {
+        self.closing.close(owner, fd);
     }
 }
 
@@ -250,12 +259,13 @@ impl Drop for Admission<'_> {
 #[derive(Debug)]
 pub(crate) struct Waiting<'a> {
     engine: &'a Engine,
+    count: usize,
     watch: Option<&'a Watch>,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.engine.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.engine.waiting.fetch_sub(self.count, Ordering::Relaxed);
         if let Some(watch) = self.watch {
             watch.wait_ends();
         }

@@ -9,7 +9,7 @@ use farsock_proto::{
     codec::MAX_MESSAGE_BYTES,
     v1::{host_service_server::HostServiceServer, journal_service_server::JournalServiceServer},
 };
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 use tokio_util::task::TaskTracker;
 use tonic::{
     server::NamedService,
@@ -132,6 +132,7 @@ impl Server {
         }
 
         shutdown.draining().await;
+        let deadline = Instant::now() + self.config.drain_timeout;
         tasks.close();
         report(&health, ServingStatus::NotServing).await;
         engine.drain();
@@ -148,12 +149,18 @@ impl Server {
         tokio::select! {
             () = ended => {}
             () = shutdown.immediate() => {}
-            () = tokio::time::sleep(self.config.drain_timeout) => {
+            () = tokio::time::sleep_until(deadline) => {
                 warn!(timeout = ?self.config.drain_timeout, "connections are cut that did not end in time");
                 shutdown.now();
             }
         }
-        engine.close_all().await;
+        let no_longer = async {
+            tokio::select! {
+                () = shutdown.immediate() => {}
+                () = tokio::time::sleep_until(deadline) => {}
+            }
+        };
+        engine.close_all(no_longer).await;
         // Cut connections end by themselves, and at once; whatever does not is not waited for.
         let _ = tokio::time::timeout(Duration::from_secs(1), tasks.wait()).await;
         info!("ended");

@@ -49,9 +49,9 @@ pub struct Config {
     pub max_handles: usize,
     /// How many connections there may be at once, 1-1,048,576. Default: 1,024.
     pub max_connections: usize,
-    /// How many operations may wait at once, 1-16,777,216. Default: 65,536.
+    /// How many operations may wait at once, 1-16,777,216; a Poll counts once for each of its sockets. Default: 65,536.
     pub max_waiting: usize,
-    /// How long a shutdown waits for calls to end, at most an hour. Default: 5 s.
+    /// How long a shutdown waits for calls to end and for closes that linger, at most an hour. Default: 5 s.
     pub drain_timeout: Duration,
     /// How many look-ups run at once, 1-256. Default: 16.
     pub resolve_concurrency: usize,

@@ -38,11 +38,11 @@ pub struct Settings {
     #[arg(long, env = "FARSOCKD_MAX_CONNECTIONS", value_name = "N")]
     pub max_connections: Option<usize>,
 
-    /// How many operations may wait at once, 1-16777216. [default: 65536]
+    /// How many operations may wait at once, 1-16777216; a Poll counts once for each of its sockets. [default: 65536]
     #[arg(long, env = "FARSOCKD_MAX_WAITING", value_name = "N")]
     pub max_waiting: Option<usize>,
 
-    /// How long a shutdown waits for calls to end and answers to be taken, such as 5s or 300ms, at most 1h. [default: 5s]
+    /// How long a shutdown waits for calls to end, answers to be taken and closes that linger, such as 5s, at most 1h. [default: 5s]
     #[arg(long, env = "FARSOCKD_DRAIN_TIMEOUT", value_name = "DURATION")]
     pub drain_timeout: Option<Timeout>,
 

@@ -207,6 +207,7 @@ fn accept(engine: &Engine, listener: &Arc<Socket>, nonblocking: bool) -> Result<
     listener.take_deferred()?;
     // Room comes first: once the kernel has given the connection away it must be kept.
     let room = engine.table.reserve().map_err(Fault::Refused)?;
+    listener.stay_nonblocking()?;
     let (fd, peer) = sys::socket::accept(listener.as_fd())?;
     let ownership = (listener.owner(), listener.session().cloned());
     let socket = room

@@ -257,3 +257,6 @@ pub(crate) async fn execute_weighed<O: Operation>(
     }
     outcome
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,6 +93,7 @@ impl Operation for Poll {
             .iter()
             .map(|(handle, _)| context.socket(*handle).ok())
             .collect();
+        let wanted = self.wanted(&sockets);
         let mut waiting = None;
         loop {
             let ready = self.look(&sockets)?;
@@ -100,7 +101,7 @@ impl Operation for Poll {
                 return Ok(ready);
             }
             if waiting.is_none() {
-                waiting = Some(context.engine.begin_wait(&patience)?);
+                waiting = Some(context.engine.begin_waits(&patience, wanted.len())?);
             }
             let over = async {
                 match limit {
@@ -110,7 +111,7 @@ impl Operation for Poll {
             };
             tokio::select! {
                 biased;
-                ready = self.any_ready(&sockets) => ready?,
+                ready = any_ready(&wanted) => ready?,
                 () = patience.cancelled() => return Err(Error::Cancelled(Call::new("poll"))),
                 () = over => return Ok(Vec::new()),
             }
@@ -147,24 +148,39 @@ impl Poll {
             .collect())
     }
 
-    /// Returns when one of the sockets reports something.
-    async fn any_ready(&self, sockets: &[Option<Arc<Socket>>]) -> Result<()> {
-        let mut waits: Vec<(Handle, Wait<'_>)> = sockets
+    /// What is to be waited for: of each socket, named by however many entries, all that they ask for together.
+    fn wanted<'a>(&self, sockets: &'a [Option<Arc<Socket>>]) -> Vec<(&'a Socket, Events)> {
+        let mut wanted: Vec<(&Socket, Events)> = sockets
             .iter()
             .zip(&self.entries)
-            .filter_map(|(socket, (handle, events))| {
-                Some((*handle, socket.as_ref()?.ready(*events)))
-            })
+            .filter_map(|(socket, (_, events))| Some((&**socket.as_ref()?, *events)))
             .collect();
-        poll_fn(|cx| {
-            for (handle, wait) in &mut waits {
-                if let Async::Ready(outcome) = Pin::new(wait).poll(cx) {
-                    let fault = |error| Fault::from(error).on(Call::on("poll", *handle));
-                    return Async::Ready(outcome.map(drop).map_err(fault));
-                }
+        wanted.sort_unstable_by_key(|(socket, _)| socket.handle());
+        wanted.dedup_by(|(again, events), (socket, all)| {
+            let same = again.handle() == socket.handle();
+            if same {
+                *all = *all | *events;
             }
-            Async::Pending
-        })
-        .await
+            same
+        });
+        wanted
     }
+}
+
+/// Returns when one of the sockets reports something.
+async fn any_ready(wanted: &[(&Socket, Events)]) -> Result<()> {
+    let mut waits: Vec<(Handle, Wait<'_>)> = wanted
+        .iter()
+        .map(|(socket, events)| (socket.handle(), socket.ready(*events)))
+        .collect();
+    poll_fn(|cx| {
+        for (handle, wait) in &mut waits {
+            if let Async::Ready(outcome) = Pin::new(wait).poll(cx) {
+                let fault = |error| Fault::from(error).on(Call::on("poll", *handle));
+                return Async::Ready(outcome.map(drop).map_err(fault));
+            }
+        }
+        Async::Pending
+    })
+    .await
 }

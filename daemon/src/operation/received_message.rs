@@ -109,12 +109,19 @@ fn adopt(context: &Context, rights: ReceivedRights) -> Rights {
     adopted
 }
 
+/// The handle of a received socket; none if there is no room for it, or the session is over.
+///
 /// Such a handle waits like a fresh one: O_NONBLOCK lives in the open file description, which the sender may share, and ours is
 /// always set, so what it was says nothing about what the caller wants.
 fn adopt_one(context: &Context, fd: OwnedFd) -> Option<Handle> {
-    let room = context.engine.table.reserve().ok()?;
-    let kind = sys::socket::kind(fd.as_fd()).ok()?;
+    let room = context.engine.table.reserve();
+    let (Ok(room), Ok(kind)) = (room, sys::socket::kind(fd.as_fd())) else {
+        // It may be the last of its socket, and its close linger.
+        context.engine.close_descriptor(context.owner, fd);
+        return None;
+    };
     let socket = context.keep(room, None, fd, kind, false).ok()?;
+    socket.mark_shared();
     socket.options_changed();
     Some(socket.handle())
 }

@@ -1,8 +1,9 @@
 //! SendMessages: sendmsg(2) and sendmmsg(2).
 
 use std::{
+    collections::{HashMap, hash_map::Entry},
     fmt::{self, Write as _},
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
     time::Duration,
 };
@@ -20,7 +21,7 @@ use crate::{
     journal::{Answer, CallText},
     socket::Socket,
     sys::message::{Outgoing, SentRights},
-    table::Handle,
+    table::{Handle, Reservation},
 };
 
 /// Sends several messages in order; answers how many bytes the kernel took of each.
@@ -62,14 +63,10 @@ impl Operation for SendMessages {
     }
 
     fn others(&self) -> Vec<Handle> {
-        let control = self.messages.iter().flat_map(|message| &message.control);
-        control
-            .filter_map(|message| match message {
-                ControlMessage::Rights(rights) => Some(&rights.handles),
-                _ => None,
-            })
-            .flatten()
-            .map(|handle| Handle(*handle))
+        let messages = self.messages.iter();
+        messages
+            .flat_map(|message| named(&message.control))
+            .map(Handle)
             .collect()
     }
 
@@ -114,13 +111,13 @@ impl Operation for SendMessages {
     async fn execute(self, context: &Context) -> Result<Vec<usize>> {
         let patience = context.patience(self.timeout);
         let socket = context.socket(self.handle)?;
-        // The sockets that travel stay open until the kernel has its own references to them.
-        let travellers: Vec<Vec<Arc<Socket>>> = self
+        let count = self.messages.len();
+        let copies = Copies::of(context, &self.messages)?;
+        let travellers: Vec<Vec<BorrowedFd<'_>>> = self
             .messages
             .iter()
-            .map(|message| travellers(context, &message.control))
-            .collect::<Result<_>>()?;
-        let count = self.messages.len();
+            .map(|message| copies.named_by(&message.control))
+            .collect();
         let mut messages: Vec<Outgoing<'_>> = self
             .messages
             .into_iter()
@@ -140,11 +137,70 @@ impl Operation for SendMessages {
     }
 }
 
+/// Copies of the descriptors of the sockets that travel, one of each. As the kernel's references to what a waiting sendmsg(2) sends, they
+/// keep the open sockets open, but nothing of their handles: those can be closed meanwhile.
+struct Copies<'a> {
+    context: &'a Context,
+    /// Each with room in the table, since it takes a descriptor as a handle does.
+    by_handle: HashMap<u64, (OwnedFd, Reservation<'a>)>,
+}
+
+impl<'a> Copies<'a> {
+    fn of(context: &'a Context, messages: &[OutgoingMessage]) -> Result<Self> {
+        let mut copies = Self {
+            context,
+            by_handle: HashMap::new(),
+        };
+        for handle in messages.iter().flat_map(|message| named(&message.control)) {
+            if let Entry::Vacant(place) = copies.by_handle.entry(handle) {
+                let socket = traveller(context, handle)?;
+                let room = context.engine.table.reserve()?;
+                let copy = socket.as_fd().try_clone_to_owned().map_err(|error| {
+                    let call = Call::on("fcntl", Handle(handle)).with("F_DUPFD_CLOEXEC");
+                    call.failed(error)
+                })?;
+                place.insert((copy, room));
+            }
+        }
+        Ok(copies)
+    }
+
+    /// Those that control messages name, in order.
+    fn named_by(&self, control: &[ControlMessage<Rights>]) -> Vec<BorrowedFd<'_>> {
+        named(control)
+            .filter_map(|handle| Some(self.by_handle.get(&handle)?.0.as_fd()))
+            .collect()
+    }
+}
+
+impl Drop for Copies<'_> {
+    fn drop(&mut self) {
+        for (_, (copy, _)) in self.by_handle.drain() {
+            // It may be the last of its socket by now, and its close linger.
+            let engine = &self.context.engine;
+            engine.close_descriptor(self.context.owner, copy);
+        }
+    }
+}
+
 /// The sockets that control messages name, in order.
 pub(crate) fn travellers(
     context: &Context,
     control: &[ControlMessage<Rights>],
 ) -> Result<Vec<Arc<Socket>>> {
+    named(control)
+        .map(|handle| traveller(context, handle))
+        .collect()
+}
+
+fn traveller(context: &Context, handle: u64) -> Result<Arc<Socket>> {
+    let socket = context.socket(Handle(handle))?;
+    socket.mark_shared();
+    Ok(socket)
+}
+
+/// The handles that control messages name, in order.
+fn named(control: &[ControlMessage<Rights>]) -> impl Iterator<Item = u64> {
     control
         .iter()
         .filter_map(|message| match message {
@@ -152,14 +208,13 @@ pub(crate) fn travellers(
             _ => None,
         })
         .flatten()
-        .map(|handle| context.socket(Handle(*handle)))
-        .collect()
+        .copied()
 }
 
 /// A message in the kernel's form, its handles replaced by the descriptors of `sockets`.
 pub(crate) fn prepare(
     message: OutgoingMessage,
-    sockets: &[Arc<Socket>],
+    sockets: &[impl AsFd],
 ) -> Result<Outgoing<'_>, Violation> {
     let mut sockets = sockets.iter();
     let control = message
@@ -168,7 +223,7 @@ pub(crate) fn prepare(
         .map(|control| {
             control.map_rights(|rights| {
                 let taken = sockets.by_ref().take(rights.handles.len());
-                Ok::<_, Violation>(SentRights(taken.map(|socket| socket.as_fd()).collect()))
+                Ok::<_, Violation>(SentRights(taken.map(AsFd::as_fd).collect()))
             })
         })
         .collect::<Result<Vec<_>, _>>()?;

@@ -140,7 +140,7 @@ impl<R: Clone + Send + 'static> Shared<R> {
             .collect();
         session.block.entries.close();
         let (count, session) = (closing.len(), Arc::clone(session));
-        let closed = self.engine.closing.spawn(async move {
+        let closed = self.engine.closing.follow(async move {
             for task in closing {
                 // close(2)'s own answer interests nobody here.
                 let _ = task.await;

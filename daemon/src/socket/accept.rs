@@ -18,6 +18,10 @@ impl Socket {
         patience: &Patience,
         mut accept: impl FnMut(BorrowedFd<'_>) -> Result<T, Fault> + Send,
     ) -> Result<T, Fault> {
+        let mut accept = |fd: BorrowedFd<'_>| {
+            self.stay_nonblocking()?;
+            accept(fd)
+        };
         if self.is_nonblocking() {
             return self.now(accept);
         }

@@ -19,7 +19,7 @@ impl Socket {
         patience: &Patience,
         address: &Address,
     ) -> Result<(), Fault> {
-        let begun = match sys::socket::connect(self.fd_now()?, address) {
+        let begun = match self.connect_now(self.fd_now()?, address) {
             Ok(()) => return Ok(()),
             Err(error) if self.is_nonblocking() || !is_under_way(&error) => {
                 return Err(error.into());
@@ -53,11 +53,16 @@ impl Socket {
         }
     }
 
+    fn connect_now(&self, fd: BorrowedFd<'_>, address: &Address) -> io::Result<()> {
+        self.stay_nonblocking()?;
+        sys::socket::connect(fd, address)
+    }
+
     /// The end of a connect that is under way: EAGAIN while there is none.
     fn connected(&self, fd: BorrowedFd<'_>, address: &Address) -> Result<(), Fault> {
         if matches!(self.kind().domain(), Domain::Inet | Domain::Inet6) {
             // connect(2) itself tells the end once, 0 or the error, and moves the socket on as a blocking one would.
-            return match sys::socket::connect(fd, address) {
+            return match self.connect_now(fd, address) {
                 Err(error) if is_under_way(&error) => Err(Fault::Kernel(sys::errno::again())),
                 other => Ok(other?),
             };
@@ -83,7 +88,7 @@ impl Socket {
         loop {
             round += 1;
             self.within(patience, limit, self.rest(round)).await??;
-            match sys::socket::connect(self.fd_now()?, address) {
+            match self.connect_now(self.fd_now()?, address) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 other => return Ok(other?),
             }

@@ -4,12 +4,14 @@ mod accept;
 mod attempt;
 mod connect;
 mod lane;
+mod part;
 mod patience;
 mod reactor;
 mod receive;
 mod send;
 mod splice;
 mod streaming;
+mod waiters;
 mod waiting;
 mod watch;
 
@@ -69,6 +71,8 @@ pub(crate) struct Socket {
     receives: Lane,
     /// The caller's O_NONBLOCK; the descriptor itself always has it.
     nonblocking: AtomicBool,
+    /// Whether others may have the open socket as well, since it came or went by SCM_RIGHTS.
+    shared: AtomicBool,
     /// SO_RCVLOWAT, which a non-blocking receive ignores and a blocking one does not.
     low_water: AtomicUsize,
     /// The errno that a call took from the socket after it had moved bytes: the next call's answer, as it would be the kernel's. 0
@@ -154,6 +158,7 @@ impl Socket {
             sends: Lane::default(),
             receives: Lane::default(),
             nonblocking: AtomicBool::new(nonblocking),
+            shared: AtomicBool::new(false),
             low_water: AtomicUsize::new(1),
             deferred: AtomicI32::new(0),
             create_time: SystemTime::now(),
@@ -202,6 +207,20 @@ impl Socket {
     /// Corresponds to fcntl(2), F_SETFL with or without O_NONBLOCK.
     pub(crate) fn set_nonblocking(&self, nonblocking: bool) {
         self.nonblocking.store(nonblocking, Ordering::Relaxed);
+    }
+
+    /// Others may have the open socket as well, from now on or for long: it came or goes by SCM_RIGHTS.
+    pub(crate) fn mark_shared(&self) {
+        self.shared.store(true, Ordering::Relaxed);
+    }
+
+    /// Comes before each accept(2) and connect(2), which wait if somebody else who has the open socket has taken O_NONBLOCK away. What
+    /// sends and receives has MSG_DONTWAIT.
+    pub(crate) fn stay_nonblocking(&self) -> io::Result<()> {
+        if self.shared.load(Ordering::Relaxed) {
+            return sys::socket::stay_nonblocking(self.as_fd());
+        }
+        Ok(())
     }
 
     /// Reads again what the socket keeps of its options: after any of them was set.

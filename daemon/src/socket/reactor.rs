@@ -20,6 +20,7 @@ use std::{
 
 use tokio::{io::unix::AsyncFd, task::AbortHandle};
 
+use super::waiters::{Waiter, Waiters};
 use crate::sys::{
     epoll::{Arm, Epoll},
     socket::Events,
@@ -103,9 +104,8 @@ impl Reactor {
         if let Some(ticket) = *ticket {
             let waiter = state
                 .waiters
-                .iter_mut()
-                .find(|waiter| waiter.ticket == ticket)
-                .expect("a waiter leaves the list with its future alone");
+                .get_mut(ticket)
+                .expect("a waiter leaves with its future alone");
             if let Some(events) = waiter.fired {
                 return Poll::Ready(Ok(events));
             }
@@ -113,16 +113,12 @@ impl Reactor {
             return Poll::Pending;
         }
 
-        let new = state.next_ticket;
-        state.next_ticket += 1;
-        state.waiters.push(Waiter {
-            ticket: new,
+        *ticket = Some(state.waiters.add(Waiter {
             events,
             fired: None,
             counted,
             waker: cx.waker().clone(),
-        });
-        *ticket = Some(new);
+        }));
         match self.shared.arm(source, &mut state) {
             Ok(()) => Poll::Pending,
             Err(error) => Poll::Ready(Err(WaitError::Kernel(error))),
@@ -176,19 +172,7 @@ struct State {
     fd: Option<RawFd>,
     registered: bool,
     ended: Option<Ended>,
-    next_ticket: u64,
-    waiters: Vec<Waiter>,
-}
-
-#[derive(Debug)]
-struct Waiter {
-    ticket: u64,
-    /// None: waits for the end of the socket alone.
-    events: Option<Events>,
-    fired: Option<Events>,
-    /// Whether it stands for an operation; one that waits for several things at once is one all the same.
-    counted: bool,
-    waker: Waker,
+    waiters: Waiters,
 }
 
 impl Source {
@@ -201,8 +185,7 @@ impl Source {
                 fd: Some(fd),
                 registered: false,
                 ended: None,
-                next_ticket: 0,
-                waiters: Vec::new(),
+                waiters: Waiters::default(),
             }),
         })
     }
@@ -211,7 +194,7 @@ impl Source {
     pub(crate) fn end(&self, ended: Ended) {
         let mut state = self.lock();
         state.ended.get_or_insert(ended);
-        let wakers: Vec<Waker> = state.waiters.iter().map(|w| w.waker.clone()).collect();
+        let wakers = state.waiters.wakers();
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -223,8 +206,7 @@ impl Source {
 
     /// How many operations wait here.
     pub(crate) fn waiters(&self) -> usize {
-        let state = self.lock();
-        state.waiters.iter().filter(|waiter| waiter.counted).count()
+        self.lock().waiters.counted()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -233,36 +215,15 @@ impl Source {
 
     /// The kernel has reported `events`, and its registration is spent: wakes whom they concern, and arms it for the others.
     fn fire(&self, epoll: &AsyncFd<Epoll>, events: Events) {
-        let mut wakers = Vec::new();
         let mut state = self.lock();
-        for waiter in &mut state.waiters {
-            if waiter.fired.is_none()
-                && let Some(wanted) = waiter.events
-                && events.intersects(wanted | Events::ERR | Events::HUP)
-            {
-                waiter.fired = Some(events);
-                wakers.push(waiter.waker.clone());
-            }
-        }
-        let rest = state.wanted();
-        if let (Some(rest), Some(fd)) = (rest, state.fd) {
+        let wakers = state.waiters.fire(events);
+        if let (Some(rest), Some(fd)) = (state.waiters.wanted(), state.fd) {
             // The descriptor is open and registered, and a registration that exists can be changed.
             let armed = epoll.get_ref().arm(fd, self.key, rest, Arm::Again);
             debug_assert!(armed.is_ok(), "EPOLL_CTL_MOD: {armed:?}");
         }
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
-    }
-}
-
-impl State {
-    /// The events that somebody still waits for; none if nobody waits.
-    fn wanted(&self) -> Option<Events> {
-        self.waiters
-            .iter()
-            .filter(|waiter| waiter.fired.is_none())
-            .filter_map(|waiter| waiter.events)
-            .reduce(|all, events| all | events)
     }
 }
 
@@ -310,11 +271,7 @@ impl Source {
     /// Takes a waiter away. The kernel may stay armed for it: one report that nobody waits for is harmless.
     pub(super) fn leave(&self, ticket: &mut Option<u64>) {
         if let Some(ticket) = ticket.take() {
-            let mut state = self.lock();
-            state.waiters.retain(|waiter| waiter.ticket != ticket);
-            if state.waiters.is_empty() && state.waiters.capacity() > 4 {
-                state.waiters = Vec::new();
-            }
+            self.lock().waiters.remove(ticket);
         }
     }
 }
@@ -322,7 +279,7 @@ impl Source {
 impl Shared {
     /// Arms the kernel for all that `state`'s waiters still wait for.
     fn arm(&self, source: &Arc<Source>, state: &mut State) -> io::Result<()> {
-        let (Some(events), Some(fd)) = (state.wanted(), state.fd) else {
+        let (Some(events), Some(fd)) = (state.waiters.wanted(), state.fd) else {
             return Ok(());
         };
         if state.registered {

@@ -63,7 +63,7 @@ impl Socket {
                     |fd, ready| self.or_end_of_messages(ready, self.receive_now(fd, request)),
                 )
                 .await?;
-            self.fill(engine, patience, request, first).await
+            self.fill(engine, patience, (request, 0), first).await
         } else {
             self.now(|fd| {
                 self.take_deferred()?;
@@ -125,14 +125,17 @@ impl Socket {
                 if framing == Framing::Stream
                     && let Some(last) = messages.pop()
                 {
-                    messages.push(self.fill(engine, patience, request, last).await);
+                    let asked = (request, control_length);
+                    messages.push(self.fill(engine, patience, asked, last).await);
                 }
                 if flags.contains(MessageFlags::WAITFORONE) {
                     if framing == Framing::Stream && messages.len() < count {
                         // Of messages, `take` has taken all that were there.
-                        match take(self.fd_now()?, count - messages.len()) {
+                        let rest = count - messages.len();
+                        match self.fd_now().and_then(|fd| Ok(take(fd, rest)?)) {
                             Ok(more) => messages.extend(more),
-                            Err(error) => self.defer_fault(&error.into()),
+                            // The socket's end among them: what was received counts.
+                            Err(fault) => self.defer_fault(&fault),
                         }
                     }
                     break;
@@ -154,7 +157,7 @@ impl Socket {
         &self,
         engine: &Engine,
         patience: &Patience,
-        request: ReceiveRequest,
+        (request, control_length): (ReceiveRequest, usize),
         first: Received,
     ) -> Received {
         let ReceiveRequest { length, flags, .. } = request;
@@ -166,7 +169,7 @@ impl Socket {
         if self.framing() == Framing::Message
             || first.full_length == 0
             || first.full_length >= enough
-            || !first.control.is_empty()
+            || self.ends_with(&first)
         {
             return first;
         }
@@ -175,8 +178,9 @@ impl Socket {
                 // A unix socket's peek waits for the first bytes alone.
                 return first;
             }
+            let asked = (request, control_length);
             return self
-                .peek_until(engine, patience, request, first, enough)
+                .peek_until(engine, patience, asked, first, enough)
                 .await;
         }
 
@@ -198,7 +202,10 @@ impl Socket {
                             // A blocking receive that has bytes leaves a pending error for the next call.
                             return Ok(None);
                         }
-                        self.receive_now(fd, rest).map(Some)
+                        if !self.is_of_same_writer(fd, (rest, control_length), &whole)? {
+                            return Ok(None);
+                        }
+                        self.receive_part(fd, (rest, control_length)).map(Some)
                     },
                 )
                 .await;
@@ -207,6 +214,11 @@ impl Socket {
                     data.extend_from_slice(&more.data);
                     whole.full_length += more.full_length;
                     whole.flags |= more.flags;
+                    let ends = self.ends_with(&more);
+                    self.put_together(&mut whole.control, more.control);
+                    if ends {
+                        break;
+                    }
                 }
                 // The end of the stream shows again in the next call.
                 Ok(_) => break,
@@ -225,7 +237,7 @@ impl Socket {
         &self,
         engine: &Engine,
         patience: &Patience,
-        request: ReceiveRequest,
+        asked: (ReceiveRequest, usize),
         first: Received,
         enough: usize,
     ) -> Received {
@@ -237,7 +249,7 @@ impl Socket {
                 Direction::Receive,
                 ARRIVAL,
                 |fd, ready| {
-                    let peeked = self.receive_now(fd, request)?;
+                    let peeked = self.receive_part(fd, asked)?;
                     let grown = peeked.full_length;
                     latest = peeked;
                     if grown >= enough
@@ -254,7 +266,11 @@ impl Socket {
         latest
     }
 
-    fn receive_now(&self, fd: BorrowedFd<'_>, request: ReceiveRequest) -> Result<Received, Fault> {
+    pub(super) fn receive_now(
+        &self,
+        fd: BorrowedFd<'_>,
+        request: ReceiveRequest,
+    ) -> Result<Received, Fault> {
         let ReceiveRequest {
             length,
             flags,
@@ -318,7 +334,7 @@ impl Socket {
 }
 
 /// What a receive returns when there is nothing more to come.
-trait Empty {
+pub(super) trait Empty {
     fn empty() -> Self;
 }
 

@@ -18,4 +18,4 @@ pub(crate) mod socket;
 pub(crate) mod splice;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

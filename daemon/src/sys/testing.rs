@@ -54,6 +54,11 @@ pub(super) fn wait(fd: impl AsFd, events: Events) -> io::Result<()> {
     }
 }
 
+/// Takes O_NONBLOCK away, as anybody can who has the open socket.
+pub(crate) fn set_blocking(fd: impl AsFd) -> io::Result<()> {
+    socket2::SockRef::from(&fd).set_nonblocking(false)
+}
+
 /// Sets an option that is an int.
 pub(super) fn set(fd: impl AsFd, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
     let len = size_of_val(&value).try_into().expect("an int's size");

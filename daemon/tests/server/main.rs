@@ -7,6 +7,7 @@ mod embedded;
 mod host;
 mod journal;
 mod limits;
+mod linger;
 mod process;
 mod services;
 mod support;

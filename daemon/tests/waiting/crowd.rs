@@ -1,6 +1,6 @@
 //! Many waiting calls at once.
 
-use farsock_client::OutgoingMessage;
+use farsock_client::{OutgoingMessage, PollEvents};
 
 use crate::support::{
     embedded, in_time, listener, udp, until_nothing_waits, until_waiting, without_session,
@@ -104,6 +104,34 @@ async fn ten_thousand_waiting_receives_each_get_their_datagram() {
         total += text.parse::<usize>().expect("a number");
     }
     assert_eq!(total, SOCKETS * (0..RECEIVES).sum::<usize>());
+    until_nothing_waits(&client).await;
+    daemon.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn polls_that_name_one_socket_a_thousand_times_wait_on_it_once_each() {
+    const POLLS: usize = 500;
+    const ENTRIES: usize = 1_024;
+    let (daemon, client) = embedded().await;
+    let socket = udp(&client).await;
+    let mut polls = Vec::new();
+    for _ in 0..POLLS {
+        let socket = client.adopt(socket.handle());
+        polls.push(tokio::spawn(async move {
+            // The one that asks for what comes is neither the first nor the last.
+            let mut entries = vec![(&socket, PollEvents::PRI); ENTRIES];
+            entries[ENTRIES / 2].1 = PollEvents::IN;
+            socket.client().poll(&entries, None).await
+        }));
+    }
+    until_waiting(&socket, POLLS).await;
+    let own = socket.socket_name().await.expect("it is bound");
+    socket.send_to("to itself", own).await.expect("no wait");
+    for poll in polls {
+        let ready = in_time(poll).await.expect("no panic").expect("it is open");
+        assert_eq!(ready.len(), 1, "{ready:?}");
+        assert_eq!(ready[0].index, ENTRIES / 2);
+    }
     until_nothing_waits(&client).await;
     daemon.shutdown().await;
 }

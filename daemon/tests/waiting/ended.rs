@@ -9,8 +9,8 @@ use farsock_client::{
 };
 
 use crate::support::{
-    another, begin, embedded, fill, in_time, listener, pair, reason, udp, until_nothing_waits,
-    until_waiting,
+    a_moment, another, begin, embedded, fill, in_time, listener, pair, reason, udp,
+    until_nothing_waits, until_waiting,
 };
 
 const SHORT: Option<Duration> = Some(Duration::from_millis(20));
@@ -288,4 +288,34 @@ async fn connected_to(client: &Client, listener: &RemoteSocket) -> RemoteSocket 
     let address = listener.socket_name().await.expect("it is bound");
     near.connect(address).await.expect("it listens");
     near
+}
+
+#[tokio::test]
+async fn a_receive_for_one_message_that_is_ended_early_keeps_the_bytes_that_it_has() {
+    let (daemon, client) = embedded().await;
+    let (near, far) = pair(&client, SocketType::Stream).await;
+    let options = RecvMessagesOptions {
+        max_messages: Some(2),
+        length: Some(4),
+        flags: MessageFlags::WAITALL | MessageFlags::WAITFORONE,
+        ..RecvMessagesOptions::default()
+    };
+    let receive = begin(&far, |s| async move { s.recv_messages(options).await });
+    until_waiting(&far, 1).await;
+    near.send("ab").await.expect("connected");
+    let taken = async {
+        while far.info().await.expect("it is there").receive_queue != Some(0) {
+            a_moment().await;
+        }
+    };
+    in_time(taken).await;
+    until_waiting(&far, 1).await;
+    in_time(far.close()).await.expect("it is open");
+    let messages = in_time(receive)
+        .await
+        .expect("no panic")
+        .expect("what it has");
+    assert_eq!(messages.len(), 1);
+    assert_eq!(messages[0].data, "ab");
+    daemon.shutdown().await;
 }

@@ -1,7 +1,7 @@
 //! Limits of the daemon: what does not fit is refused before the kernel is asked, so nothing is lost.
 
 use farsock_client::{
-    ControlMessage, OutgoingMessage, Reason, RecvMessagesOptions, Rights, SocketType,
+    ControlMessage, OutgoingMessage, PollEvents, Reason, RecvMessagesOptions, Rights, SocketType,
 };
 
 use crate::support::{Serving, begin, in_time, listener, pair, reason, udp, until_waiting};
@@ -107,5 +107,38 @@ async fn one_wait_too_many_is_refused_and_calls_that_need_not_wait_are_not() {
         reason(in_time(third).await.expect("no panic")),
         Some(Reason::HandleClosed)
     );
+    serving.end().await;
+}
+
+#[tokio::test]
+async fn a_poll_counts_once_for_each_socket_that_it_waits_on() {
+    let serving = Serving::start(|config| config.max_waiting = 3, ANYWHERE).await;
+    let client = serving.client(0).await;
+    let (one, two) = (udp(&client).await, udp(&client).await);
+    let both = [
+        (one.handle(), PollEvents::IN),
+        (two.handle(), PollEvents::IN),
+        (one.handle(), PollEvents::PRI),
+    ];
+    let poll = begin(
+        &one,
+        move |s| async move { s.client().poll(&both, None).await },
+    );
+    until_waiting(&two, 1).await;
+    assert_eq!(one.info().await.expect("it is there").waiting_operations, 1);
+    assert_eq!(reason(in_time(client.poll(&both, None)).await), QUOTA);
+    let third = begin(&two, |s| async move { s.recv(16).await });
+    until_waiting(&two, 2).await;
+    assert_eq!(reason(in_time(one.recv(16)).await), QUOTA);
+
+    let address = two.socket_name().await.expect("it is bound");
+    // One that the receive takes, and one that the poll sees.
+    for _ in 0..2 {
+        let sent = one.send_to("x", address.clone()).await;
+        sent.expect("no wait");
+    }
+    let ready = in_time(poll).await.expect("no panic").expect("open");
+    assert_eq!(ready.len(), 1);
+    in_time(third).await.expect("no panic").expect("sent");
     serving.end().await;
 }

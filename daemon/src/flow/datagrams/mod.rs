@@ -148,7 +148,11 @@ impl DatagramFlow {
                 limit: exceeded.limit,
             })?;
         for datagram in queue {
-            sending.intake.queue_as_is(datagram);
+            if !sending.has_room(&datagram) {
+                // What the socket takes makes room.
+                self.go_on(caller, &mut sending);
+            }
+            sending.queue(datagram);
         }
         self.go_on(caller, &mut sending);
         Ok(())

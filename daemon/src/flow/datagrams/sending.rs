@@ -23,11 +23,17 @@ use crate::{
     sys::{self, message::Outgoing},
 };
 
+/// The most bytes of control messages that wait for the socket, which cost no credit. It is what may wait at all ([`WINDOW`]), so that no
+/// datagram meets it whose client sends no more bytes of control messages than cost.
+const MOST_CONTROL: usize = 1 << 20;
+
 /// The state of the direction.
 #[derive(Debug)]
 pub(super) struct Sending {
     pub(super) line: Option<Arc<Line>>,
     pub(super) intake: Intake<Queued>,
+    /// How many bytes of control messages are queued, in the kernel's layout. At most [`MOST_CONTROL`].
+    control: usize,
     pub(super) failures: Failures,
     /// Whether the client shall hear what was taken.
     pub(super) say: bool,
@@ -49,6 +55,8 @@ pub(crate) struct Datagram {
 #[derive(Clone)]
 pub(super) struct Queued {
     cost: u64,
+    /// How many bytes of control messages it has, in the kernel's layout.
+    control: usize,
     message: Arc<Message>,
 }
 
@@ -59,6 +67,8 @@ enum Message {
     WithRights(OutgoingMessage),
     /// Nothing to send: it fails when its turn comes, so that failures are told in the order of their datagrams.
     Invalid(Violation),
+    /// The same: its control messages were too much beside those of others.
+    NoRoom,
 }
 
 impl std::fmt::Debug for Queued {
@@ -84,6 +94,7 @@ impl Default for Sending {
         Self {
             line: None,
             intake: Intake::new(WINDOW),
+            control: 0,
             failures: Failures::default(),
             say: false,
             pumping: false,
@@ -105,6 +116,21 @@ impl Sending {
         }
     }
 
+    /// Whether there is room for the control messages of one more.
+    pub(super) fn has_room(&self, queued: &Queued) -> bool {
+        self.control + queued.control <= MOST_CONTROL
+    }
+
+    /// Queues one that has arrived; without room for its control messages it fails when its turn comes.
+    pub(super) fn queue(&mut self, mut queued: Queued) {
+        if !self.has_room(&queued) {
+            queued.control = 0;
+            queued.message = Arc::new(Message::NoRoom);
+        }
+        self.control += queued.control;
+        self.intake.queue_as_is(queued);
+    }
+
     /// Sends what the socket takes of the queue; whether it is to be tried again when it takes more.
     pub(super) fn write(&mut self, caller: &Caller, socket: &Socket) -> bool {
         let mut waits = false;
@@ -113,6 +139,10 @@ impl Sending {
         {
             let sent = match &*first.message {
                 Message::Invalid(violation) => Err(violation.clone().into()),
+                Message::NoRoom => Err(Error::QuotaExceeded {
+                    limit: MOST_CONTROL,
+                    what: "bytes of control messages that wait on a stream",
+                }),
                 Message::WithRights(message) => send_with_rights(caller, socket, message),
                 Message::Ready(_) => send_ready(socket, self.intake.queued()),
             };
@@ -160,7 +190,9 @@ impl Sending {
     }
 
     fn took_first(&mut self) {
-        if let Some(cost) = self.intake.queued().front().map(Item::cost) {
+        if let Some(first) = self.intake.queued().front() {
+            let (cost, control) = (first.cost, first.control);
+            self.control -= control;
             self.intake.took_queued(cost);
         }
     }
@@ -173,7 +205,7 @@ fn send_ready(socket: &Socket, queue: &VecDeque<Queued>) -> Result<Vec<usize>, E
         .take(BATCH)
         .map_while(|queued| match &*queued.message {
             Message::Ready(message) => Some(message.clone()),
-            Message::WithRights(_) | Message::Invalid(_) => None,
+            Message::WithRights(_) | Message::Invalid(_) | Message::NoRoom => None,
         })
         .collect();
     send(socket, &batch)
@@ -214,20 +246,24 @@ fn send(socket: &Socket, messages: &[Outgoing<'_>]) -> Result<Vec<usize>, Error>
 
 /// A datagram of the client's, as it waits for the socket.
 pub(super) fn queued(datagram: Datagram) -> Queued {
-    let message = datagram
+    let (control, message) = datagram
         .message
         .and_then(ready)
-        .unwrap_or_else(Message::Invalid);
+        .unwrap_or_else(|violation| (0, Message::Invalid(violation)));
     Queued {
         cost: datagram.length as u64 + OVERHEAD,
+        control,
         message: Arc::new(message),
     }
 }
 
-fn ready(message: OutgoingMessage) -> Result<Message, Violation> {
+/// What is to be sent, and how many bytes of control messages it has.
+fn ready(message: OutgoingMessage) -> Result<(usize, Message), Violation> {
     let rights = |control: &ControlMessage| matches!(control, ControlMessage::Rights(_));
     if message.control.iter().any(rights) {
-        return Ok(Message::WithRights(message));
+        let control = sys::message::encoded_length(&message.control)?;
+        return Ok((control, Message::WithRights(message)));
     }
-    operation::prepare(message, &[]).map(Message::Ready)
+    let message = operation::prepare(message, &[] as &[Arc<Socket>])?;
+    Ok((message.control_length(), Message::Ready(message)))
 }

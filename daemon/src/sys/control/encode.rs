@@ -5,7 +5,10 @@ use std::{
     os::fd::{AsRawFd, RawFd},
 };
 
-use farsock_proto::{Violation, message::ControlMessage};
+use farsock_proto::{
+    Violation,
+    message::{ControlMessage, Rights},
+};
 
 use super::{ALIGNMENT, HEADER, SCM_PIDFD, SentRights};
 
@@ -18,8 +21,8 @@ const MAX_RIGHTS: usize = 253;
 /// The buffer for `messages`. The violation's field is relative to the message that holds them: `control[0].ttl`.
 ///
 /// The descriptors of SCM_RIGHTS stand in the buffer by number: it is of use only as long as they are open.
-pub(in crate::sys) fn encode(
-    messages: &[ControlMessage<SentRights<'_>>],
+pub(in crate::sys) fn encode<R: Descriptors>(
+    messages: &[ControlMessage<R>],
 ) -> Result<Vec<u8>, Violation> {
     let mut buffer = Vec::new();
     for (index, message) in messages.iter().enumerate() {
@@ -35,8 +38,35 @@ pub(in crate::sys) fn encode(
     Ok(buffer)
 }
 
+/// How long the buffer for `messages` will be, once their sockets are looked up.
+pub(crate) fn encoded_length(messages: &[ControlMessage<Rights>]) -> Result<usize, Violation> {
+    Ok(encode(messages)?.len())
+}
+
+/// The descriptors of an SCM_RIGHTS message.
+pub(in crate::sys) trait Descriptors {
+    /// Their numbers.
+    fn numbers(&self) -> impl ExactSizeIterator<Item = RawFd>;
+}
+
+impl Descriptors for SentRights<'_> {
+    fn numbers(&self) -> impl ExactSizeIterator<Item = RawFd> {
+        self.0.iter().map(AsRawFd::as_raw_fd)
+    }
+}
+
+/// No descriptors yet, but as many.
+impl Descriptors for Rights {
+    fn numbers(&self) -> impl ExactSizeIterator<Item = RawFd> {
+        self.handles.iter().map(|_| -1)
+    }
+}
+
 /// Appends one message to the buffer.
-fn append(buffer: &mut Vec<u8>, message: &ControlMessage<SentRights<'_>>) -> Result<(), Violation> {
+fn append<R: Descriptors>(
+    buffer: &mut Vec<u8>,
+    message: &ControlMessage<R>,
+) -> Result<(), Violation> {
     use ControlMessage as M;
     let mut put = |level, kind, parts: &[&[u8]]| put(buffer, level, kind, parts);
     match message {
@@ -88,15 +118,13 @@ fn append(buffer: &mut Vec<u8>, message: &ControlMessage<SentRights<'_>>) -> Res
                 &credentials.gid.to_ne_bytes(),
             ],
         ),
-        M::Rights(SentRights(fds)) => {
+        M::Rights(rights) => {
+            let fds = rights.numbers();
             if fds.len() > MAX_RIGHTS {
                 let what = format!("more than {MAX_RIGHTS} sockets in one message");
                 return Err(Violation::new("rights", what));
             }
-            let numbers: Vec<_> = fds
-                .iter()
-                .map(|fd| RawFd::to_ne_bytes(fd.as_raw_fd()))
-                .collect();
+            let numbers: Vec<_> = fds.map(RawFd::to_ne_bytes).collect();
             put(
                 libc::SOL_SOCKET,
                 libc::SCM_RIGHTS,

@@ -14,6 +14,7 @@ use std::{
 
 pub(super) use decode::decode;
 pub(super) use encode::encode;
+pub(crate) use encode::encoded_length;
 
 /// What an SCM_RIGHTS message to send carries.
 #[derive(Clone, Debug)]

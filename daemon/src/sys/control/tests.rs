@@ -37,8 +37,9 @@ fn debug(message: ControlMessage<ReceivedRights>) -> Option<String> {
 
 #[test]
 fn messages_are_laid_out_as_cmsg_does() {
-    let buffer = encode(&[ControlMessage::Ttl(7), ControlMessage::SegmentSize(1200)])
-        .expect("both can be sent");
+    let buffer =
+        encode::<SentRights<'_>>(&[ControlMessage::Ttl(7), ControlMessage::SegmentSize(1200)])
+            .expect("both can be sent");
     // SAFETY: CMSG_SPACE and CMSG_LEN only compute.
     let (space, int, short) =
         unsafe { (libc::CMSG_SPACE(4), libc::CMSG_LEN(4), libc::CMSG_LEN(2)) };
@@ -219,5 +220,21 @@ proptest! {
         payload in proptest::collection::vec(any::<u8>(), 0..64),
     ) {
         typed(level, kind, &payload);
+    }
+}
+
+#[test]
+fn sockets_that_are_not_looked_up_yet_are_as_long_as_those_that_are() {
+    use farsock_proto::message::Rights;
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    for count in [0, 1, 2, 253] {
+        let rights = Rights {
+            handles: vec![7; count],
+            discarded: 0,
+        };
+        let sent = SentRights(vec![socket.as_fd(); count]);
+        let buffer = encode(&[ControlMessage::Rights(sent)]).expect("not too many");
+        let length = encoded_length(&[ControlMessage::Rights(rights)]).expect("not too many");
+        assert_eq!(length, buffer.len());
     }
 }

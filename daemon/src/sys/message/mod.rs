@@ -8,7 +8,7 @@ use std::ffi::c_int;
 
 use farsock_proto::message::MessageFlags;
 
-pub(crate) use super::control::{ReceivedRights, SentRights};
+pub(crate) use super::control::{ReceivedRights, SentRights, encoded_length};
 pub(crate) use receive::{Received, receive, receive_messages};
 pub(crate) use send::{Outgoing, send, send_messages};
 pub(crate) use stream::{receive_into, send_pieces};

@@ -82,6 +82,11 @@ impl<'fd> Outgoing<'fd> {
         &self.data
     }
 
+    /// How many bytes of control messages go with it, in the kernel's layout.
+    pub(crate) fn control_length(&self) -> usize {
+        self.control.len()
+    }
+
     /// Where it is to go; none: to the socket's peer.
     pub(crate) fn address(&self) -> Option<Address> {
         decode(self.address.as_ref()?.as_bytes())

@@ -80,7 +80,8 @@ pub(crate) fn listen(fd: BorrowedFd<'_>, backlog: i32) -> io::Result<()> {
     SockRef::from(&fd).listen(backlog)
 }
 
-/// Takes a connection from a listening socket's queue, with the peer's address. Corresponds to accept4(2).
+/// Takes a connection from a listening socket's queue, with the peer's address. Waits unless the descriptor is non-blocking: see
+/// [`stay_nonblocking`]. Corresponds to accept4(2).
 pub(crate) fn accept(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, Option<Address>)> {
     SockAddr::filled_by(|address, len| {
         // SAFETY: `address` has room for the length that `len` points to.
@@ -90,12 +91,19 @@ pub(crate) fn accept(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, Option<Address>
     })
 }
 
-/// Connects a socket, or begins to: EINPROGRESS. Corresponds to connect(2).
+/// Connects a socket, or begins to: EINPROGRESS. Waits unless the descriptor is non-blocking: see [`stay_nonblocking`]. Corresponds to
+/// connect(2).
 pub(crate) fn connect(fd: BorrowedFd<'_>, address: &Address) -> io::Result<()> {
     let address = encode(address);
     // SAFETY: pointer and length are those of one address.
     check(unsafe { libc::connect(fd.as_raw_fd(), address.as_ptr(), address.len()) })?;
     Ok(())
+}
+
+/// Sees to it that [`accept`] and [`connect`] answer at once: O_NONBLOCK is a flag of the open socket, and who else has that may have taken it
+/// away. Corresponds to fcntl(2), F_GETFL, and F_SETFL if need be.
+pub(crate) fn stay_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
+    SockRef::from(&fd).set_nonblocking(true)
 }
 
 /// Ends one or both directions of a connection. Corresponds to shutdown(2).
@@ -125,7 +133,7 @@ pub(crate) fn peer_address(fd: BorrowedFd<'_>) -> io::Result<Option<Address>> {
     Ok(address)
 }
 
-/// Closes a descriptor. Corresponds to close(2). This is the one call here that can wait: if the socket [`lingers`], or if the
+/// Closes a descriptor. Corresponds to close(2). This is the one call here that can wait: if the socket has a [`linger`] time, or if the
 /// descriptor is no socket. The descriptor is gone whatever the result, so EINTR counts as closed.
 pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
     // SAFETY: the descriptor was ours alone and is given up here.
@@ -140,15 +148,21 @@ pub(crate) fn set_linger_zero(fd: BorrowedFd<'_>) -> io::Result<()> {
     SockRef::from(&fd).set_linger(Some(Duration::ZERO))
 }
 
-/// Whether [`close`] may wait for queued data: SO_LINGER is on with more than 0 seconds.
-pub(super) fn lingers(fd: BorrowedFd<'_>) -> bool {
-    matches!(SockRef::from(&fd).linger(), Ok(Some(time)) if time > Duration::ZERO)
+/// Makes close(2) leave to the kernel what is queued: SO_LINGER, off.
+pub(crate) fn set_no_linger(fd: BorrowedFd<'_>) -> io::Result<()> {
+    SockRef::from(&fd).set_linger(None)
 }
 
-/// Whether [`close`] may take its time: if the socket [`lingers`], or if it is of AF_PACKET, whose close waits until no processor can be
+/// How long [`close`] may wait for queued data: SO_LINGER, if it is on with more than 0 seconds.
+pub(crate) fn linger(fd: BorrowedFd<'_>) -> Option<Duration> {
+    let time = SockRef::from(&fd).linger().ok().flatten();
+    time.filter(|time| *time > Duration::ZERO)
+}
+
+/// Whether [`close`] may take its time though nothing lingers: if the socket is of AF_PACKET, whose close waits until no processor can be
 /// within it any more (some 10 ms).
 pub(crate) fn closes_slowly(fd: BorrowedFd<'_>) -> bool {
-    lingers(fd) || domain(fd).is_ok_and(|domain| domain == libc::AF_PACKET)
+    domain(fd).is_ok_and(|domain| domain == libc::AF_PACKET)
 }
 
 /// Takes the socket's pending error, which clears it. Corresponds to SO_ERROR.
@@ -172,6 +186,11 @@ pub(crate) fn receive_low_water(fd: BorrowedFd<'_>) -> usize {
         .ok()
         .and_then(|bytes| bytes.try_into().ok())
         .unwrap_or(1)
+}
+
+/// Whether a unix socket tells its writers' credentials: SO_PASSCRED.
+pub(crate) fn passes_credentials(fd: BorrowedFd<'_>) -> bool {
+    integer_option(fd, libc::SOL_SOCKET, libc::SO_PASSCRED).is_ok_and(|on| on != 0)
 }
 
 /// Reads an option that is an int. Corresponds to getsockopt(2).

@@ -81,6 +81,26 @@ pub(crate) fn theme() -> Theme {
             });
         }
     }
+    theme.each(
+        &TCP,
+        "MSG_WAITALL tells when the last part came",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.set(far, SOL_SOCKET, SO_TIMESTAMP, 1);
+            let begun = s
+                .recv_messages(far, 1)
+                .flags(libc::MSG_WAITALL)
+                .gives("abcdef")
+                .starts();
+            s.waits(begun);
+            s.send(near, "abc");
+            s.waits(begun);
+            s.send(near, "def");
+            s.waits(begun);
+            s.shutdown(near, libc::SHUT_WR);
+            s.finish(begun);
+        },
+    );
     theme.case(
         "udp4: several control messages, in the kernel's order",
         |s| {

@@ -2,6 +2,7 @@
 
 use libc::{MSG_PEEK, SO_PASSCRED, SOL_SOCKET};
 
+use super::close::fill;
 use crate::{
     call::{Call, Ctl},
     kinds::*,
@@ -96,6 +97,24 @@ pub(crate) fn theme() -> Theme {
             s.finish(begun);
         },
     );
+    theme.each(
+        &UNIX,
+        "a socket that waits to be sent can be closed, and is open until it arrives",
+        |s, kind| {
+            let (near, far) = s.pair(kind);
+            let (travels, stays) = s.pair(UNIX_STREAM);
+            fill(s, near, far);
+            let message = out("last").with(Ctl::Rights(vec![travels]));
+            let sent = s.send_messages(near, vec![message]).starts();
+            s.waits(sent);
+            s.close(travels);
+            let end = s.recv(stays, 16).gives("end").starts();
+            s.waits(end);
+            s.drain(far, "last");
+            s.finish(sent);
+            s.finish(end);
+        },
+    );
     theme.each(&UNIX, "MSG_PEEK makes a copy", |s, kind| {
         let (near, far) = s.pair(kind);
         let (travels, stays) = s.pair(UNIX_STREAM);
@@ -138,6 +157,109 @@ pub(crate) fn theme() -> Theme {
             let received = s.slot();
             s.recv_messages(far, 1).makes(&[received]);
             s.recv_messages(far, 1).flags(libc::MSG_DONTWAIT).either();
+        },
+    );
+    theme.case(
+        "unix stream: MSG_WAITALL ends with a socket that comes later, and brings it",
+        |s| {
+            let (near, far) = s.pair(UNIX_STREAM);
+            let (travels, stays) = s.pair(UNIX_STREAM);
+            let received = s.slot();
+            let begun = s
+                .recv_messages(far, 1)
+                .flags(libc::MSG_WAITALL)
+                .makes(&[received])
+                .gives("beforewith")
+                .starts();
+            s.waits(begun);
+            s.send(near, "before");
+            s.waits(begun);
+            s.send_messages(near, vec![out("with").with(Ctl::Rights(vec![travels]))]);
+            s.finish(begun);
+            s.send(received, "it works");
+            s.recv(stays, 16).gives("it works");
+            s.send(near, "after");
+            s.recv(far, 16).gives("after");
+        },
+    );
+    theme.case(
+        "unix stream: MSG_WAITALL ends with a socket that a plain receive has no room for",
+        |s| {
+            let (near, far) = s.pair(UNIX_STREAM);
+            let (travels, stays) = s.pair(UNIX_STREAM);
+            let begun = s
+                .recv(far, 16)
+                .flags(libc::MSG_WAITALL)
+                .gives("beforewith")
+                .starts();
+            s.waits(begun);
+            s.send(near, "before");
+            s.waits(begun);
+            s.send_messages(near, vec![out("with").with(Ctl::Rights(vec![travels]))]);
+            s.finish(begun);
+            s.close(travels);
+            s.recv(stays, 16).gives("end");
+            s.send_messages(near, vec![out("alone").with(Ctl::Rights(vec![near]))]);
+            s.send(near, "after");
+            s.recv(far, 16).flags(libc::MSG_WAITALL).gives("alone");
+            s.recv(far, 16).gives("after");
+        },
+    );
+    theme.case(
+        "unix stream: SO_RCVLOWAT ends with a socket that comes later, and brings it",
+        |s| {
+            let (near, far) = s.pair(UNIX_STREAM);
+            let (travels, _stays) = s.pair(UNIX_STREAM);
+            s.set(far, SOL_SOCKET, libc::SO_RCVLOWAT, 100);
+            let received = s.slot();
+            let begun = s.recv_messages(far, 1).makes(&[received]).starts();
+            s.waits(begun);
+            s.send(near, "before");
+            s.waits(begun);
+            s.send_messages(near, vec![out("with").with(Ctl::Rights(vec![travels]))]);
+            s.finish(begun);
+        },
+    );
+    theme.case(
+        "unix stream: MSG_WAITALL with SO_PASSCRED goes on while the writer is the same",
+        |s| {
+            let (near, far) = s.pair(UNIX_STREAM);
+            let (travels, _stays) = s.pair(UNIX_STREAM);
+            s.set(far, SOL_SOCKET, SO_PASSCRED, 1);
+            let received = s.slot();
+            let begun = s
+                .recv_messages(far, 1)
+                .flags(libc::MSG_WAITALL)
+                .makes(&[received])
+                .gives("beforewith")
+                .starts();
+            s.waits(begun);
+            s.send(near, "before");
+            s.waits(begun);
+            s.send_messages(near, vec![out("with").with(Ctl::Rights(vec![travels]))]);
+            s.finish(begun);
+        },
+    );
+    theme.case(
+        "unix stream: MSG_WAITALL with SO_PASSCRED ends where another writer begins",
+        |s| {
+            let (near, far) = s.pair(UNIX_STREAM);
+            s.set(far, SOL_SOCKET, SO_PASSCRED, 1);
+            // Who may not claim to be process 1 fails in both worlds, and then shuts down.
+            let claim = [1i32.to_ne_bytes(), [0; 4], [0; 4]].concat();
+            let other = out("another").with(Ctl::Raw(SOL_SOCKET, libc::SCM_CREDENTIALS, claim));
+            let begun = s
+                .recv_messages(far, 1)
+                .flags(libc::MSG_WAITALL)
+                .gives("mine")
+                .starts();
+            s.waits(begun);
+            s.send(near, "mine");
+            s.waits(begun);
+            s.send_messages(near, vec![other]).either();
+            s.shutdown(near, libc::SHUT_WR);
+            s.finish(begun);
+            s.recv_messages(far, 1).either();
         },
     );
     theme.case(

@@ -48,6 +48,78 @@ async fn what_cannot_be_sent_is_told_until_it_was_heard_and_the_rest_is_sent() {
 }
 
 #[tokio::test]
+async fn control_messages_beyond_a_mebibyte_do_not_wait_and_their_datagrams_fail_alone() {
+    use v1::{
+        control_message::Content,
+        create_socket_pair_request::{DomainChoice, TypeChoice},
+    };
+    // Each datagram has 16,000 bytes of them, so that 65 fit.
+    const FIT: usize = 65;
+    let daemon = farsock_daemon::embedded();
+    let channel = channel(&daemon).await;
+    let request = v1::CreateSocketPairRequest {
+        domain_choice: Some(DomainChoice::Domain(v1::Domain::Unix.into())),
+        type_choice: Some(TypeChoice::Type(v1::SocketType::Dgram.into())),
+        ..Default::default()
+    };
+    let pair = sockets(&channel).create_socket_pair(request).await.unwrap();
+    let pair = pair.into_inner();
+    let fill = v1::SendRequest {
+        handle: pair.first,
+        flags: vec![v1::MessageFlag::Dontwait.into()],
+        ..Default::default()
+    };
+    let mut before = 0;
+    while sockets(&channel).send(fill.clone()).await.is_ok() {
+        before += 1;
+    }
+
+    let mut stream = Datagrams::open(&channel, opening(pair.first, 0))
+        .await
+        .unwrap();
+    let content = |content| v1::ControlMessage {
+        content: Some(content),
+    };
+    // A level that AF_UNIX knows nothing of, and steps over.
+    let raw = |length: usize| {
+        content(Content::Raw(v1::RawControlMessage {
+            level: 12_345,
+            r#type: 1,
+            data: vec![0; length - 16].into(),
+        }))
+    };
+    let with_control = |rights: bool| {
+        let mut control = vec![raw(4_000), raw(4_000), raw(4_000), raw(3_976)];
+        control.push(match rights {
+            true => content(Content::Rights(v1::Rights {
+                handles: vec![pair.second],
+                ..Default::default()
+            })),
+            false => raw(24),
+        });
+        v1::OutgoingMessage {
+            control,
+            ..Default::default()
+        }
+    };
+    stream.send((0..=FIT).map(|at| with_control(at % 2 == 0)));
+    let receive = v1::RecvRequest {
+        handle: pair.second,
+        ..Default::default()
+    };
+    for _ in 0..before + FIT {
+        sockets(&channel).recv(receive.clone()).await.unwrap();
+    }
+    let end = 64 * (FIT as u64 + 1);
+    let (offset, error) = stream.send_failed().await;
+    assert_eq!((offset, &*error_reason(&error)), (end, "QUOTA_EXCEEDED"));
+    // There is room again.
+    stream.send([with_control(true)]);
+    sockets(&channel).recv(receive).await.unwrap();
+    stream.taken(end + 64).await;
+}
+
+#[tokio::test]
 async fn an_error_of_the_socket_comes_as_an_item_and_dropped_datagrams_are_counted() {
     let daemon = farsock_daemon::embedded();
     let channel = channel(&daemon).await;

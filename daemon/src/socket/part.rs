@@ -1,0 +1,93 @@
+//! A receive that takes a stream in parts, where a blocking one takes it in one call: what ends it, and its control messages.
+
+use std::{
+    mem,
+    os::fd::{AsFd as _, BorrowedFd},
+};
+
+use farsock_proto::{
+    message::{ControlMessage, Credentials, MessageFlags},
+    socket::Domain,
+};
+
+use super::{
+    Fault, Socket,
+    receive::{Empty as _, ReceiveRequest},
+};
+use crate::sys::{
+    self,
+    message::{Received, ReceivedRights},
+};
+
+impl Socket {
+    /// Whether nothing more is put to a part of a stream: sockets come with the last byte of a receive, whether there is room for them or
+    /// not. Without room CTRUNC tells of them, or of credentials, which end nothing.
+    pub(super) fn ends_with(&self, part: &Received) -> bool {
+        let sockets = |control: &ControlMessage<_>| matches!(control, ControlMessage::Rights(_));
+        self.kind().domain() == Domain::Unix
+            && (part.control.iter().any(sockets)
+                || part.flags.contains(MessageFlags::CTRUNC)
+                    && !sys::socket::passes_credentials(self.as_fd()))
+    }
+
+    /// Whether what comes next may be put to `whole`: a unix socket that tells who wrote the bytes puts no two writers' together.
+    pub(super) fn is_of_same_writer(
+        &self,
+        fd: BorrowedFd<'_>,
+        (request, control_length): (ReceiveRequest, usize),
+        whole: &Received,
+    ) -> Result<bool, Fault> {
+        let writer = credentials(&whole.control);
+        if writer.is_none() {
+            return Ok(true);
+        }
+        let peek = ReceiveRequest {
+            flags: request.flags | MessageFlags::PEEK,
+            ..request
+        };
+        let next = self.receive_part(fd, (peek, control_length))?;
+        Ok(next.full_length == 0 || credentials(&next.control) == writer)
+    }
+
+    /// Puts the control messages of a stream's next part to those before. A unix socket tells the writer once; TCP tells of the last part.
+    pub(super) fn put_together(
+        &self,
+        control: &mut Vec<ControlMessage<ReceivedRights>>,
+        more: Vec<ControlMessage<ReceivedRights>>,
+    ) {
+        if self.kind().domain() != Domain::Unix {
+            *control = more;
+            return;
+        }
+        for one in more {
+            let kind = mem::discriminant(&one);
+            if control.iter().all(|told| mem::discriminant(told) != kind) {
+                control.push(one);
+            }
+        }
+    }
+
+    /// Receives part of a stream, with up to `control_length` bytes of control messages.
+    pub(super) fn receive_part(
+        &self,
+        fd: BorrowedFd<'_>,
+        (request, control_length): (ReceiveRequest, usize),
+    ) -> Result<Received, Fault> {
+        if control_length == 0 {
+            return self.receive_now(fd, request);
+        }
+        let ReceiveRequest { length, flags, .. } = request;
+        let framing = self.framing();
+        let mut parts =
+            sys::message::receive_messages(fd, 1, length, control_length, flags, framing)?;
+        Ok(parts.pop().unwrap_or_else(Received::empty))
+    }
+}
+
+/// Who wrote, if the kernel tells.
+fn credentials(control: &[ControlMessage<ReceivedRights>]) -> Option<Credentials> {
+    control.iter().find_map(|control| match control {
+        ControlMessage::Credentials(credentials) => Some(*credentials),
+        _ => None,
+    })
+}
