@@ -396,6 +396,11 @@ impl Socket {
         }
     }
 
+    /// Whether an earlier call kept an error: poll(2) would see it.
+    pub(crate) fn has_deferred(&self) -> bool {
+        self.deferred.load(Ordering::Relaxed) != 0
+    }
+
     /// The error that an earlier call kept.
     pub(crate) fn take_deferred(&self) -> Result<(), io::Error> {
         match self.deferred.load(Ordering::Relaxed) {
