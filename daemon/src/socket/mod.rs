@@ -6,6 +6,7 @@
 mod accept;
 mod connect;
 mod lane;
+mod limit;
 mod patience;
 mod reactor;
 mod receive;
@@ -25,7 +26,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use farsock_proto::message::MessageFlags;
+use farsock_proto::{
+    message::MessageFlags,
+    socket::{Domain, SocketType},
+};
 use tokio::sync::oneshot;
 
 use self::reactor::Source;
@@ -45,6 +49,7 @@ use crate::{
     sys::{
         self,
         message::Framing,
+        option::TimeLimit as Direction,
         socket::{Events, Kind},
     },
     table::{Block, Handle},
@@ -52,6 +57,9 @@ use crate::{
 
 /// The longest time between two tries at something that has no event of its own.
 const LONGEST_REST: Duration = Duration::from_millis(10);
+
+/// The longest time between two looks at a send that waits on a unix socket: nearly always an event ends it.
+const LONGEST_LOOK_AWAY: Duration = Duration::from_millis(100);
 
 /// Two waiters that race for one message wake in vain once; more wakes than this are a state without an event.
 const BELIEVED_WAKES: u32 = 3;
@@ -75,6 +83,12 @@ pub(crate) struct Socket {
     nonblocking: AtomicBool,
     /// SO_RCVLOWAT, which a non-blocking receive ignores and a blocking one does not.
     low_water: AtomicUsize,
+    /// A negative SO_RCVTIMEO, with which the kernel does not wait, and which reads back as none.
+    receives_at_once: AtomicBool,
+    /// A negative SO_SNDTIMEO.
+    sends_at_once: AtomicBool,
+    /// How often connect(2) has ended a connection: those who wait for something of it have nothing more to wait for.
+    disconnects: AtomicUsize,
     /// The errno that a call took from the socket after it had moved bytes: the next call's answer, as it would be the kernel's. 0
     /// is none.
     deferred: AtomicI32,
@@ -136,15 +150,6 @@ impl Fault {
     }
 }
 
-/// Which of the socket's own time limits holds for an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    /// SO_RCVTIMEO.
-    Receive,
-    /// SO_SNDTIMEO.
-    Send,
-}
-
 impl Socket {
     /// A socket around a descriptor of `kind`, which is non-blocking.
     pub(crate) fn new(
@@ -168,6 +173,9 @@ impl Socket {
             receives: Lane::default(),
             nonblocking: AtomicBool::new(nonblocking),
             low_water: AtomicUsize::new(1),
+            receives_at_once: AtomicBool::new(false),
+            sends_at_once: AtomicBool::new(false),
+            disconnects: AtomicUsize::new(0),
             deferred: AtomicI32::new(0),
             create_time: SystemTime::now(),
             counters: Counters::default(),
@@ -217,20 +225,6 @@ impl Socket {
         self.nonblocking.store(nonblocking, Ordering::Relaxed);
     }
 
-    /// Reads again what the socket keeps of its options: after any of them was set.
-    pub(crate) fn options_changed(&self) {
-        self.low_water.store(
-            sys::socket::receive_low_water(self.as_fd()),
-            Ordering::Relaxed,
-        );
-    }
-
-    /// Takes over what an accepted socket has from the one that listened.
-    pub(crate) fn inherit(&self, listener: &Self) {
-        let low_water = listener.low_water.load(Ordering::Relaxed);
-        self.low_water.store(low_water, Ordering::Relaxed);
-    }
-
     /// How many operations wait for readiness or for their turn.
     pub(crate) fn waiting(&self) -> usize {
         self.source.waiters() + self.sends.queued() + self.receives.queued()
@@ -264,13 +258,13 @@ impl Socket {
         self.reactor.wait_uncounted(&self.source, events)
     }
 
-    /// Tries `call`; while the kernel says EAGAIN, waits for `events` and tries again. `call` is told the events that ended the
-    /// wait before, and must itself not wait.
+    /// Tries `call`; while the kernel says EAGAIN, waits for `events` and tries again, up to the socket's own `limit`. `call` is told
+    /// the events that ended the wait before, and must itself not wait.
     pub(crate) async fn attempt<T>(
         &self,
         engine: &Engine,
         patience: &Patience,
-        direction: Direction,
+        limit: Option<Direction>,
         events: Events,
         mut call: impl FnMut(BorrowedFd<'_>, Events) -> Result<T, Fault> + Send,
     ) -> Result<T, Fault> {
@@ -283,13 +277,18 @@ impl Socket {
         }
 
         let _waiting = engine.begin_wait(patience).map_err(Fault::Refused)?;
-        let limit = patience.end(self.timeout(direction));
+        let limit = patience.end(self.timeout(limit));
+        let disconnects = self.disconnects.load(Ordering::Relaxed);
         let mut idle_wakes = 0;
         loop {
             let since = Instant::now();
             let ready = self
                 .within(patience, limit, self.pause(events, idle_wakes))
                 .await??;
+            // As the kernel since Linux 6.7, which leaves the socket's own error for the next call.
+            if self.disconnects.load(Ordering::Relaxed) != disconnects {
+                return Err(Fault::Kernel(sys::errno::broken_pipe()));
+            }
             match call(self.as_fd(), ready) {
                 Err(fault) if fault.would_block() => {
                     // Only wakes in quick succession are suspicious.
@@ -311,7 +310,33 @@ impl Socket {
         if idle_wakes > BELIEVED_WAKES {
             self.rest(idle_wakes - BELIEVED_WAKES).await?;
         }
-        self.ready(events).await.map_err(Fault::from)
+        self.event(self.ready(events), events)
+            .await
+            .map_err(Fault::from)
+    }
+
+    /// Awaits `wait`, which is for `events`. There are none at its end if what it waits for has no event: a unix socket's peer that
+    /// reads no more makes a send EPIPE, and poll(2) does not tell.
+    async fn event(&self, wait: Wait<'_>, events: Events) -> Result<Events, WaitError> {
+        let unix_connection =
+            self.kind().domain() == Domain::Unix && self.kind().socket_type() != SocketType::Dgram;
+        if events != Events::OUT || !unix_connection {
+            return wait.await;
+        }
+        let mut wait = std::pin::pin!(wait);
+        loop {
+            match tokio::time::timeout(LONGEST_LOOK_AWAY, &mut wait).await {
+                Ok(outcome) => return outcome,
+                Err(_elapsed) if self.may_have_to_send() => return Ok(Events::EMPTY),
+                Err(_elapsed) => {}
+            }
+        }
+    }
+
+    /// Whether the end of a send without room may be there: on a stream one of nothing tells it, elsewhere only the message itself.
+    fn may_have_to_send(&self) -> bool {
+        self.framing() == Framing::Message
+            || sys::message::send(self.as_fd(), &[], MessageFlags::NONE, None).is_err()
     }
 
     /// Lets time pass before try number `round` at something that has no event.
@@ -328,13 +353,13 @@ impl Socket {
         engine: &Engine,
         lane: &'a Lane,
         patience: &Patience,
-        direction: Direction,
+        limit: Option<Direction>,
     ) -> Result<Turn<'a>, Fault> {
         if let Some(turn) = lane.try_turn() {
             return Ok(turn);
         }
         let _waiting = engine.begin_wait(patience).map_err(Fault::Refused)?;
-        let limit = patience.end(self.timeout(direction));
+        let limit = patience.end(self.timeout(limit));
         // The end of the socket needs no look here: it ends the operation whose turn it is, and then this one.
         self.within(patience, limit, lane.turn()).await
     }
@@ -367,25 +392,12 @@ impl Socket {
         }
     }
 
-    /// Whether an operation with these flags waits: not on a non-blocking socket, and not with MSG_DONTWAIT.
-    fn may_wait(&self, flags: MessageFlags) -> bool {
-        !self.is_nonblocking() && !flags.contains(MessageFlags::DONTWAIT)
-    }
-
     /// The descriptor for one call that does not wait, unless the socket's end has come. Such calls take no turn in a lane: like a
     /// local one beside a blocked one, they take or leave what is there at this moment.
     fn fd_now(&self) -> Result<BorrowedFd<'_>, Fault> {
         match self.source.ended() {
             Some(ended) => Err(Fault::Ended(ended)),
             None => Ok(self.as_fd()),
-        }
-    }
-
-    /// SO_RCVTIMEO or SO_SNDTIMEO.
-    fn timeout(&self, direction: Direction) -> Option<Duration> {
-        match direction {
-            Direction::Receive => sys::socket::receive_timeout(self.as_fd()),
-            Direction::Send => sys::socket::send_timeout(self.as_fd()),
         }
     }
 

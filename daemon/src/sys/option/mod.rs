@@ -12,6 +12,7 @@ mod tcp_info;
 #[cfg(test)]
 mod tests;
 mod text;
+mod time_limit;
 mod uapi;
 
 use std::{borrow::Cow, io, os::fd::BorrowedFd};
@@ -25,6 +26,7 @@ use farsock_proto::{
 
 pub(crate) use row::{Row, all, find};
 pub(crate) use support::supported;
+pub(crate) use time_limit::{TimeLimit, time_limit};
 
 use call::Filter;
 use row::Kind;

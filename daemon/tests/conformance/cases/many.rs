@@ -123,6 +123,21 @@ pub(crate) fn theme() -> Theme {
     );
     theme.each(
         &[("udp4", UDP4), ("udp6", UDP6)],
+        "the error that sending stopped at is told to nobody",
+        |s, kind| {
+            let (near, far) = s.associated(kind);
+            let long = vec![0; 70_000];
+            s.send_messages(near, vec![out("one"), out(&long), out("three")])
+                .gives("[3]");
+            s.poll(&[(near, 0)]).gives("[]");
+            s.error_of(near).gives("[0");
+            s.send(near, "next").gives("4");
+            s.recv(far, 16).gives("one");
+            s.recv(far, 16).gives("next");
+        },
+    );
+    theme.each(
+        &[("udp4", UDP4), ("udp6", UDP6)],
         "the error that receiving stopped at is poll's and SO_ERROR's",
         |s, kind| {
             let near = s.bound(kind);
