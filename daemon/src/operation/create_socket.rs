@@ -86,8 +86,8 @@ impl Operation for CreateSocket {
         }
         let kind = sys::socket::kind(fd.as_fd()).map_err(|error| call().failed(error))?;
         let socket = context.keep(room, claim, fd, kind, nonblocking)?;
-        if !self.options.is_empty() {
-            socket.options_changed();
+        for (name, value) in &self.options {
+            socket.option_was_set(name, value);
         }
         Ok(socket.handle())
     }

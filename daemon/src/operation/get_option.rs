@@ -5,6 +5,7 @@ use std::{
     os::fd::AsFd,
 };
 
+use bytes::Bytes;
 use farsock_proto::{
     option::{OptionName, OptionValue},
     v1::SocketOption,
@@ -56,6 +57,19 @@ impl Operation for GetOption {
     async fn execute(self, context: &Context) -> Result<OptionValue> {
         let socket = context.socket(self.handle)?;
         let fd = socket.as_fd();
+        if option::is_error(&self.name)
+            && let Err(error) = socket.take_deferred()
+            && let Some(errno) = error.raw_os_error()
+        {
+            return Ok(match self.name {
+                OptionName::Named(_) => OptionValue::Integer(errno.into()),
+                OptionName::Raw { .. } => {
+                    let room = self.length.unwrap_or(DEFAULT_LENGTH);
+                    let bytes = errno.to_ne_bytes();
+                    OptionValue::Raw(Bytes::copy_from_slice(&bytes[..room.min(bytes.len())]))
+                }
+            });
+        }
         let outcome = match self.name {
             OptionName::Named(SocketOption::ONonblock) => {
                 return Ok(OptionValue::Flag(socket.is_nonblocking()));

@@ -135,6 +135,8 @@ impl Poll {
             .enumerate()
             .filter_map(|(index, (socket, (handle, _)))| {
                 let events = match socket {
+                    // An error that waits for the next call has already left the kernel.
+                    Some(socket) if socket.has_deferred() => events.next()? | Events::ERR,
                     Some(_) => events.next()?,
                     // What poll(2) says of a descriptor that is not open.
                     None => Events::NVAL,

@@ -64,7 +64,7 @@ impl Operation for SetOption {
         if matches!(self.name, OptionName::Named(SocketOption::ONonblock)) {
             socket.set_nonblocking(nonblocking);
         } else {
-            socket.options_changed();
+            socket.option_was_set(&self.name, &self.value);
         }
         Ok(())
     }

@@ -22,19 +22,18 @@ impl Socket {
             self.stay_nonblocking()?;
             accept(fd)
         };
-        if self.is_nonblocking() {
+        // MPTCP's is that of the first subflow, which the option does not reach.
+        let limit = match self.kind().is_mptcp() {
+            true => None,
+            false => Some(Direction::Receive),
+        };
+        if !self.waits(limit) {
             return self.now(accept);
         }
-        let _turn = self
-            .turn(engine, &self.receives, patience, Direction::Receive)
-            .await?;
+        let _turn = self.turn(engine, &self.receives, patience, limit).await?;
         self.not_streaming()?;
-        self.attempt(
-            engine,
-            patience,
-            Direction::Receive,
-            ARRIVAL,
-            |fd, ready| match accept(fd) {
+        self.attempt(engine, patience, limit, ARRIVAL, |fd, ready| {
+            match accept(fd) {
                 // A blocking accept on a unix socket whose reading side was shut down ends; a non-blocking one says EAGAIN for ever.
                 Err(fault)
                     if fault.would_block()
@@ -44,8 +43,8 @@ impl Socket {
                     Err(sys::errno::invalid().into())
                 }
                 other => other,
-            },
-        )
+            }
+        })
         .await
     }
 }

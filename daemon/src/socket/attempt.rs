@@ -5,38 +5,38 @@
 
 use std::{
     os::fd::{AsFd as _, BorrowedFd},
+    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
-use super::{Expiry, Fault, Lane, Patience, Socket, Turn};
+use farsock_proto::{
+    message::MessageFlags,
+    socket::{Domain, SocketType},
+};
+
+use super::{Direction, Expiry, Fault, Lane, Patience, Socket, Turn, Wait, WaitError};
 use crate::{
     engine::Engine,
-    sys::{self, socket::Events},
+    sys::{self, message::Framing, socket::Events},
 };
 
 /// The longest time between two tries at something that has no event of its own.
 pub(super) const LONGEST_REST: Duration = Duration::from_millis(10);
 
+/// The longest time between two looks at a send that waits on a unix socket: nearly always an event ends it.
+const LONGEST_LOOK_AWAY: Duration = Duration::from_millis(100);
+
 /// Two waiters that race for one message wake in vain once; more wakes than this are a state without an event.
 pub(super) const BELIEVED_WAKES: u32 = 3;
 
-/// Which of the socket's own time limits holds for an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    /// SO_RCVTIMEO.
-    Receive,
-    /// SO_SNDTIMEO.
-    Send,
-}
-
 impl Socket {
-    /// Tries `call`; while the kernel says EAGAIN, waits for `events` and tries again. `call` is told the events that ended the
-    /// wait before, and must itself not wait.
+    /// Tries `call`; while the kernel says EAGAIN, waits for `events` and tries again, up to the socket's own `limit`. `call` is told
+    /// the events that ended the wait before, and must itself not wait.
     pub(crate) async fn attempt<T>(
         &self,
         engine: &Engine,
         patience: &Patience,
-        direction: Direction,
+        limit: Option<Direction>,
         events: Events,
         mut call: impl FnMut(BorrowedFd<'_>, Events) -> Result<T, Fault> + Send,
     ) -> Result<T, Fault> {
@@ -49,13 +49,18 @@ impl Socket {
         }
 
         let _waiting = engine.begin_wait(patience).map_err(Fault::Refused)?;
-        let limit = patience.end(self.timeout(direction));
+        let limit = patience.end(self.timeout(limit));
+        let disconnects = self.disconnects.load(Ordering::Relaxed);
         let mut idle_wakes = 0;
         loop {
             let since = Instant::now();
             let ready = self
                 .within(patience, limit, self.pause(events, idle_wakes))
                 .await??;
+            // As the kernel since Linux 6.7, which leaves the socket's own error for the next call.
+            if self.disconnects.load(Ordering::Relaxed) != disconnects {
+                return Err(Fault::Kernel(sys::errno::broken_pipe()));
+            }
             match call(self.as_fd(), ready) {
                 Err(fault) if fault.would_block() => {
                     // Only wakes in quick succession are suspicious.
@@ -77,7 +82,33 @@ impl Socket {
         if idle_wakes > BELIEVED_WAKES {
             self.rest(idle_wakes - BELIEVED_WAKES).await?;
         }
-        self.ready(events).await.map_err(Fault::from)
+        self.event(self.ready(events), events)
+            .await
+            .map_err(Fault::from)
+    }
+
+    /// Awaits `wait`, which is for `events`. There are none at its end if what it waits for has no event: a unix socket's peer that
+    /// reads no more makes a send EPIPE, and poll(2) does not tell.
+    pub(super) async fn event(&self, wait: Wait<'_>, events: Events) -> Result<Events, WaitError> {
+        let unix_connection =
+            self.kind().domain() == Domain::Unix && self.kind().socket_type() != SocketType::Dgram;
+        if events != Events::OUT || !unix_connection {
+            return wait.await;
+        }
+        let mut wait = std::pin::pin!(wait);
+        loop {
+            match tokio::time::timeout(LONGEST_LOOK_AWAY, &mut wait).await {
+                Ok(outcome) => return outcome,
+                Err(_elapsed) if self.may_have_to_send() => return Ok(Events::EMPTY),
+                Err(_elapsed) => {}
+            }
+        }
+    }
+
+    /// Whether the end of a send without room may be there: on a stream one of nothing tells it, elsewhere only the message itself.
+    fn may_have_to_send(&self) -> bool {
+        self.framing() == Framing::Message
+            || sys::message::send(self.as_fd(), &[], MessageFlags::NONE, None).is_err()
     }
 
     /// Lets time pass before try number `round` at something that has no event.
@@ -94,13 +125,13 @@ impl Socket {
         engine: &Engine,
         lane: &'a Lane,
         patience: &Patience,
-        direction: Direction,
+        limit: Option<Direction>,
     ) -> Result<Turn<'a>, Fault> {
         if let Some(turn) = lane.try_turn() {
             return Ok(turn);
         }
         let _waiting = engine.begin_wait(patience).map_err(Fault::Refused)?;
-        let limit = patience.end(self.timeout(direction));
+        let limit = patience.end(self.timeout(limit));
         // The end of the socket needs no look here: it ends the operation whose turn it is, and then this one.
         self.within(patience, limit, lane.turn()).await
     }
@@ -130,14 +161,6 @@ impl Socket {
             value = future => Ok(value),
             () = patience.cancelled() => Err(Fault::Cancelled),
             fault = over => Err(fault),
-        }
-    }
-
-    /// SO_RCVTIMEO or SO_SNDTIMEO.
-    pub(super) fn timeout(&self, direction: Direction) -> Option<Duration> {
-        match direction {
-            Direction::Receive => sys::socket::receive_timeout(self.as_fd()),
-            Direction::Send => sys::socket::send_timeout(self.as_fd()),
         }
     }
 }

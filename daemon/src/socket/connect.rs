@@ -1,6 +1,10 @@
 //! Connecting: what a blocking connect(2) does, on a non-blocking descriptor.
 
-use std::{io, os::fd::BorrowedFd};
+use std::{
+    io,
+    os::fd::{AsFd as _, BorrowedFd},
+    sync::atomic::Ordering,
+};
 
 use farsock_proto::{address::Address, socket::Domain};
 
@@ -19,9 +23,19 @@ impl Socket {
         patience: &Patience,
         address: &Address,
     ) -> Result<(), Fault> {
+        let ends = *address == Address::Unspecified && self.kind().is_tcp();
+        if ends && !sys::socket::is_listening(self.as_fd()) {
+            // Before it wakes whom it concerns.
+            self.disconnects.fetch_add(1, Ordering::Relaxed);
+        }
+        // A vsock connection has an option of its own, SO_VM_SOCKETS_CONNECT_TIMEOUT, and the kernel keeps it even here.
+        let limit = match self.kind().domain() {
+            Domain::Vsock => None,
+            _ => Some(Direction::Send),
+        };
         let begun = match self.connect_now(self.fd_now()?, address) {
             Ok(()) => return Ok(()),
-            Err(error) if self.is_nonblocking() || !is_under_way(&error) => {
+            Err(error) if !self.waits(limit) || !is_under_way(&error) => {
                 return Err(error.into());
             }
             Err(error) => error,
@@ -31,19 +45,13 @@ impl Socket {
             self.connect_when_there_is_room(engine, patience, address)
                 .await
         } else {
-            self.attempt(
-                engine,
-                patience,
-                Direction::Send,
-                Events::OUT,
-                |fd, ready| {
-                    if ready == Events::EMPTY {
-                        // Begun above; now only its end counts.
-                        return Err(Fault::Kernel(sys::errno::again()));
-                    }
-                    self.connected(fd, address)
-                },
-            )
+            self.attempt(engine, patience, limit, Events::OUT, |fd, ready| {
+                if ready == Events::EMPTY {
+                    // Begun above; now only its end counts.
+                    return Err(Fault::Kernel(sys::errno::again()));
+                }
+                self.connected(fd, address)
+            })
             .await
         };
         match outcome {
@@ -59,7 +67,7 @@ impl Socket {
     }
 
     /// The end of a connect that is under way: EAGAIN while there is none.
-    fn connected(&self, fd: BorrowedFd<'_>, address: &Address) -> Result<(), Fault> {
+    pub(super) fn connected(&self, fd: BorrowedFd<'_>, address: &Address) -> Result<(), Fault> {
         if matches!(self.kind().domain(), Domain::Inet | Domain::Inet6) {
             // connect(2) itself tells the end once, 0 or the error, and moves the socket on as a blocking one would.
             return match self.connect_now(fd, address) {
@@ -83,7 +91,7 @@ impl Socket {
         address: &Address,
     ) -> Result<(), Fault> {
         let _waiting = engine.begin_wait(patience).map_err(Fault::Refused)?;
-        let limit = patience.end(self.timeout(Direction::Send));
+        let limit = patience.end(self.timeout(Some(Direction::Send)));
         let mut round = 0;
         loop {
             round += 1;

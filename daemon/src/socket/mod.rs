@@ -4,6 +4,7 @@ mod accept;
 mod attempt;
 mod connect;
 mod lane;
+mod limit;
 mod part;
 mod patience;
 mod reactor;
@@ -25,11 +26,13 @@ use std::{
     time::SystemTime,
 };
 
-use farsock_proto::message::MessageFlags;
 use tokio::sync::oneshot;
 
+use self::{
+    attempt::{BELIEVED_WAKES, LONGEST_REST, rest_time},
+    reactor::Source,
+};
 pub(crate) use self::{
-    attempt::Direction,
     lane::{Lane, Turn},
     patience::{Expiry, Patience},
     reactor::{Ended, Reactor, Wait, WaitError},
@@ -38,10 +41,7 @@ pub(crate) use self::{
     waiting::Waiting,
     watch::Watch,
 };
-use self::{
-    attempt::{BELIEVED_WAKES, LONGEST_REST, rest_time},
-    reactor::Source,
-};
+pub(crate) use crate::sys::option::TimeLimit as Direction;
 use crate::{
     engine::{Engine, Owner},
     error::{Call, Error},
@@ -75,6 +75,12 @@ pub(crate) struct Socket {
     shared: AtomicBool,
     /// SO_RCVLOWAT, which a non-blocking receive ignores and a blocking one does not.
     low_water: AtomicUsize,
+    /// A negative SO_RCVTIMEO, with which the kernel does not wait, and which reads back as none.
+    receives_at_once: AtomicBool,
+    /// A negative SO_SNDTIMEO.
+    sends_at_once: AtomicBool,
+    /// How often connect(2) has ended a connection: those who wait for something of it have nothing more to wait for.
+    disconnects: AtomicUsize,
     /// The errno that a call took from the socket after it had moved bytes: the next call's answer, as it would be the kernel's. 0
     /// is none.
     deferred: AtomicI32,
@@ -160,6 +166,9 @@ impl Socket {
             nonblocking: AtomicBool::new(nonblocking),
             shared: AtomicBool::new(false),
             low_water: AtomicUsize::new(1),
+            receives_at_once: AtomicBool::new(false),
+            sends_at_once: AtomicBool::new(false),
+            disconnects: AtomicUsize::new(0),
             deferred: AtomicI32::new(0),
             create_time: SystemTime::now(),
             counters: Counters::default(),
@@ -223,20 +232,6 @@ impl Socket {
         Ok(())
     }
 
-    /// Reads again what the socket keeps of its options: after any of them was set.
-    pub(crate) fn options_changed(&self) {
-        self.low_water.store(
-            sys::socket::receive_low_water(self.as_fd()),
-            Ordering::Relaxed,
-        );
-    }
-
-    /// Takes over what an accepted socket has from the one that listened.
-    pub(crate) fn inherit(&self, listener: &Self) {
-        let low_water = listener.low_water.load(Ordering::Relaxed);
-        self.low_water.store(low_water, Ordering::Relaxed);
-    }
-
     /// How many operations wait for readiness or for their turn.
     pub(crate) fn waiting(&self) -> usize {
         self.source.waiters() + self.sends.queued() + self.receives.queued()
@@ -270,11 +265,6 @@ impl Socket {
         self.reactor.wait_uncounted(&self.source, events)
     }
 
-    /// Whether an operation with these flags waits: not on a non-blocking socket, and not with MSG_DONTWAIT.
-    fn may_wait(&self, flags: MessageFlags) -> bool {
-        !self.is_nonblocking() && !flags.contains(MessageFlags::DONTWAIT)
-    }
-
     /// The descriptor for one call that does not wait, unless the socket's end has come. Such calls take no turn in a lane: like a
     /// local one beside a blocked one, they take or leave what is there at this moment.
     fn fd_now(&self) -> Result<BorrowedFd<'_>, Fault> {
@@ -289,6 +279,11 @@ impl Socket {
         if let Some(errno) = error.raw_os_error() {
             self.deferred.store(errno, Ordering::Relaxed);
         }
+    }
+
+    /// Whether an earlier call kept an error: poll(2) would see it.
+    pub(crate) fn has_deferred(&self) -> bool {
+        self.deferred.load(Ordering::Relaxed) != 0
     }
 
     /// The error that an earlier call kept.

@@ -11,6 +11,8 @@ use super::Watch;
 #[derive(Clone, Debug)]
 pub(crate) struct Patience {
     start: Instant,
+    /// When the system call began that the operation makes now: SO_RCVTIMEO and SO_SNDTIMEO are each call's own.
+    call: Instant,
     timeout: Option<Duration>,
     watch: Option<Arc<Watch>>,
 }
@@ -27,11 +29,18 @@ pub(crate) enum Expiry {
 impl Patience {
     /// Starts now; without a `timeout` the request sets no limit.
     pub(crate) fn new(timeout: Option<Duration>, watch: Option<Arc<Watch>>) -> Self {
+        let start = Instant::now();
         Self {
-            start: Instant::now(),
+            start,
+            call: start,
             timeout,
             watch,
         }
+    }
+
+    /// The kernel counts its limit anew from here on: recvmmsg(2) and sendmmsg(2) wait for each message as a call of its own.
+    pub(crate) fn next_call(&mut self) {
+        self.call = Instant::now();
     }
 
     /// Who watches the operation.
@@ -50,8 +59,10 @@ impl Patience {
     /// When the wait ends and why, given the socket's own limit; none if it never does.
     pub(crate) fn end(&self, kernel: Option<Duration>) -> Option<(Instant, Expiry)> {
         // A limit past the clock's range is none.
-        let at = |limit: Option<Duration>| limit.and_then(|limit| self.start.checked_add(limit));
-        match (at(self.timeout), at(kernel)) {
+        let at = |from: Instant, limit: Option<Duration>| {
+            limit.and_then(|limit| from.checked_add(limit))
+        };
+        match (at(self.start, self.timeout), at(self.call, kernel)) {
             (Some(request), Some(kernel)) if kernel < request => Some((kernel, Expiry::Kernel)),
             (Some(request), _) => Some((request, Expiry::Request)),
             (None, Some(kernel)) => Some((kernel, Expiry::Kernel)),
@@ -75,6 +86,17 @@ mod tests {
         assert_eq!(ends(None, SHORT), Some(Expiry::Kernel));
         assert_eq!(ends(SHORT, None), Some(Expiry::Request));
         assert_eq!(ends(None, None), None);
+    }
+
+    #[test]
+    fn the_next_call_has_the_kernels_limit_again_and_not_the_requests() {
+        let mut patience = Patience::new(LONG, None);
+        let at = |patience: &Patience| patience.end(SHORT).map(|(at, _)| at);
+        let before = at(&patience);
+        let request = patience.end(None);
+        patience.call += Duration::from_millis(500);
+        assert!(at(&patience) > before);
+        assert_eq!(patience.end(None), request);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Receiving: what a blocking recv(2) does, on a non-blocking descriptor.
 
-use std::{os::fd::BorrowedFd, sync::atomic::Ordering};
+use std::{
+    os::fd::{AsFd as _, BorrowedFd},
+    sync::atomic::Ordering,
+};
 
 use bytes::{Bytes, BytesMut};
 use farsock_proto::{message::MessageFlags, socket::Domain};
@@ -50,18 +53,14 @@ impl Socket {
         let request = request.by_name();
         let received = if self.may_wait_to_receive(request.flags) {
             let _turn = self
-                .turn(engine, &self.receives, patience, Direction::Receive)
+                .turn(engine, &self.receives, patience, Some(Direction::Receive))
                 .await?;
             self.not_streaming()?;
             self.take_deferred()?;
             let first = self
-                .attempt(
-                    engine,
-                    patience,
-                    Direction::Receive,
-                    ARRIVAL,
-                    |fd, ready| self.or_end_of_messages(ready, self.receive_now(fd, request)),
-                )
+                .first(engine, patience, request.length, |fd| {
+                    self.receive_now(fd, request)
+                })
                 .await?;
             self.fill(engine, patience, (request, 0), first).await
         } else {
@@ -91,9 +90,10 @@ impl Socket {
             sys::message::receive_messages(fd, count, length, control_length, flags, framing)
         };
         let mut messages: Vec<Received> = Vec::new();
+        let mut patience = patience.clone();
         if self.may_wait_to_receive(flags) {
             let _turn = self
-                .turn(engine, &self.receives, patience, Direction::Receive)
+                .turn(engine, &self.receives, &patience, Some(Direction::Receive))
                 .await?;
             self.not_streaming()?;
             self.take_deferred()?;
@@ -101,21 +101,10 @@ impl Socket {
                 let rest = count - messages.len();
                 // A stream's message is whole only when `fill` has seen it.
                 let rest = if framing == Framing::Stream { 1 } else { rest };
-                let outcome = self
-                    .attempt(
-                        engine,
-                        patience,
-                        Direction::Receive,
-                        ARRIVAL,
-                        |fd, ready| {
-                            let taken = take(fd, rest).map_err(Fault::from);
-                            self.or_end_of_messages(ready, taken.map(Burst))
-                                .map(|burst| burst.0)
-                        },
-                    )
-                    .await;
+                let taken = |fd: BorrowedFd<'_>| Ok(Burst(take(fd, rest)?));
+                let outcome = self.first(engine, &patience, length, taken).await;
                 match outcome {
-                    Ok(more) => messages.extend(more),
+                    Ok(more) => messages.extend(more.0),
                     Err(fault) if messages.is_empty() => return Err(fault),
                     Err(fault) => {
                         self.defer_fault(&fault);
@@ -126,7 +115,7 @@ impl Socket {
                     && let Some(last) = messages.pop()
                 {
                     let asked = (request, control_length);
-                    messages.push(self.fill(engine, patience, asked, last).await);
+                    messages.push(self.fill(engine, &patience, asked, last).await);
                 }
                 if flags.contains(MessageFlags::WAITFORONE) {
                     if framing == Framing::Stream && messages.len() < count {
@@ -140,6 +129,7 @@ impl Socket {
                     }
                     break;
                 }
+                patience.next_call();
             }
         } else {
             messages = self.now(|fd| {
@@ -149,6 +139,35 @@ impl Socket {
         }
         self.count_unless_peeked(flags, &messages);
         Ok(messages)
+    }
+
+    /// Waits until `take` takes something of the first to come, or what a blocking receive ends with instead.
+    async fn first<T: Empty>(
+        &self,
+        engine: &Engine,
+        patience: &Patience,
+        length: usize,
+        mut take: impl FnMut(BorrowedFd<'_>) -> Result<T, Fault> + Send,
+    ) -> Result<T, Fault> {
+        // TCP waits once for something to come, and then looks whether there is any room: with none the answer is 0, whatever ended the
+        // wait, SO_RCVTIMEO too. An error stays for the next call.
+        let roomless = length == 0 && self.kind().is_tcp();
+        let outcome = self
+            .attempt(
+                engine,
+                patience,
+                Some(Direction::Receive),
+                ARRIVAL,
+                |fd, ready| match roomless && ready != Events::EMPTY {
+                    true => Ok(T::empty()),
+                    false => self.or_end_of_messages(ready, take(fd)),
+                },
+            )
+            .await;
+        match outcome {
+            Err(fault) if roomless && fault.would_block() => Ok(T::empty()),
+            other => other,
+        }
     }
 
     /// Goes on after the first bytes of a stream until what a blocking receive waits for is there: all of `length` with
@@ -178,10 +197,13 @@ impl Socket {
                 // A unix socket's peek waits for the first bytes alone.
                 return first;
             }
-            let asked = (request, control_length);
-            return self
-                .peek_until(engine, patience, asked, first, enough)
-                .await;
+            if !sys::socket::peeks_onward(self.as_fd()) {
+                let asked = (request, control_length);
+                return self
+                    .peek_until(engine, patience, asked, first, enough)
+                    .await;
+            }
+            // With SO_PEEK_OFF each peek begins where the last one ended.
         }
 
         let mut whole = first;
@@ -195,11 +217,12 @@ impl Socket {
                 .attempt(
                     engine,
                     patience,
-                    Direction::Receive,
+                    Some(Direction::Receive),
                     ARRIVAL,
                     |fd, ready| {
-                        if ready.contains(Events::ERR) {
-                            // A blocking receive that has bytes leaves a pending error for the next call.
+                        // A blocking receive that has bytes leaves a pending error for the next call, and stops before an urgent
+                        // byte.
+                        if ready.contains(Events::ERR) || sys::socket::at_mark(fd) {
                             return Ok(None);
                         }
                         if !self.is_of_same_writer(fd, (rest, control_length), &whole)? {
@@ -246,15 +269,16 @@ impl Socket {
             .attempt(
                 engine,
                 patience,
-                Direction::Receive,
+                Some(Direction::Receive),
                 ARRIVAL,
                 |fd, ready| {
                     let peeked = self.receive_part(fd, asked)?;
                     let grown = peeked.full_length;
                     latest = peeked;
-                    if grown >= enough
-                        || ready.intersects(Events::RDHUP | Events::ERR | Events::HUP)
-                    {
+                    let over = ready.intersects(Events::RDHUP | Events::ERR | Events::HUP);
+                    // An urgent byte is all that keeps a peek from what is behind it, unless the peek began with it.
+                    let at_mark = ready.contains(Events::PRI) && !sys::socket::at_mark(fd);
+                    if grown >= enough || over || at_mark {
                         return Ok(());
                     }
                     Err(Fault::Kernel(sys::errno::again()))
@@ -320,16 +344,13 @@ impl Socket {
             .fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Whether a receive with these flags waits: never for the error queue or out-of-band data, where the kernel does not wait
-    /// either. Families without an error queue ignore that flag.
+    /// Whether a receive with these flags waits: never for the error queue or TCP's urgent byte, where the kernel does not wait either.
+    /// Families without an error queue ignore that flag, and others than TCP refuse MSG_OOB, answer at once, or ignore it too.
     fn may_wait_to_receive(&self, flags: MessageFlags) -> bool {
         let queueless = matches!(self.kind().domain(), Domain::Unix | Domain::Netlink);
-        let at_once = if queueless {
-            MessageFlags::OOB
-        } else {
-            MessageFlags::OOB | MessageFlags::ERRQUEUE
-        };
-        self.may_wait(flags) && !flags.intersects(at_once)
+        let at_once = (flags.contains(MessageFlags::OOB) && self.kind().is_tcp())
+            || (flags.contains(MessageFlags::ERRQUEUE) && !queueless);
+        self.may_wait(flags, Direction::Receive) && !at_once
     }
 }
 

@@ -29,7 +29,7 @@ impl Socket {
         address: Option<&Address>,
     ) -> Result<usize, Fault> {
         let flags = sys::message::by_name(flags);
-        if !self.may_wait(flags) {
+        if !self.may_wait(flags, Direction::Send) {
             let sent = self.now(|fd| {
                 self.take_deferred()?;
                 Ok(sys::message::send(fd, data, flags, address)?)
@@ -39,7 +39,7 @@ impl Socket {
         }
 
         let _turn = self
-            .turn(engine, &self.sends, patience, Direction::Send)
+            .turn(engine, &self.sends, patience, Some(Direction::Send))
             .await?;
         self.not_streaming()?;
         self.take_deferred()?;
@@ -60,7 +60,7 @@ impl Socket {
         flags: MessageFlags,
     ) -> Result<Vec<usize>, Fault> {
         let flags = sys::message::by_name(flags);
-        if !self.may_wait(flags) {
+        if !self.may_wait(flags, Direction::Send) {
             let sent = self.now(|fd| {
                 self.take_deferred()?;
                 Ok(sys::message::send_messages(fd, messages, flags)?)
@@ -70,20 +70,24 @@ impl Socket {
         }
 
         let _turn = self
-            .turn(engine, &self.sends, patience, Direction::Send)
+            .turn(engine, &self.sends, patience, Some(Direction::Send))
             .await?;
         self.not_streaming()?;
         self.take_deferred()?;
         let mut sent: Vec<usize> = Vec::with_capacity(messages.len());
-        // Bytes of the first message of `rest` that are sent already: a blocking stream socket sends each one whole.
+        // Bytes of the message that are sent already: a blocking stream socket sends each one whole.
         let mut begun = 0;
+        let mut flags_now = flags;
+        let mut joining = None;
+        let mut patience = patience.clone();
         let mut rest = messages;
-        while !rest.is_empty() {
+        // One by one: of several, sendmmsg(2) tells how many were sent, and not whether the next one failed or only has to wait.
+        while let [message, ..] = rest {
             let outcome = self
                 .attempt(
                     engine,
-                    patience,
-                    Direction::Send,
+                    &patience,
+                    Some(Direction::Send),
                     Events::OUT,
                     |fd, ready| {
                         // As in `send_from`.
@@ -93,37 +97,47 @@ impl Socket {
                             return Err(error.into());
                         }
                         if begun > 0 && ready.intersects(Events::ERR | Events::HUP) {
-                            return Ok(Vec::new());
+                            return Ok(None);
                         }
-                        Ok(sys::message::send_messages(fd, rest, flags)?)
+                        self.join(fd, &mut joining)?;
+                        let one = std::slice::from_ref(&*message);
+                        match sys::message::send_messages(fd, one, flags_now) {
+                            Err(error) if sys::errno::is_connecting(&error) => {
+                                // TCP Fast Open, as in `send_from`.
+                                flags_now = flags.without(MessageFlags::FASTOPEN);
+                                joining = message.address();
+                                message.forget_address();
+                                Err(Fault::Kernel(sys::errno::again()))
+                            }
+                            other => Ok(other?.pop()),
+                        }
                     },
                 )
                 .await;
             let taken = match outcome {
-                Ok(taken) if !taken.is_empty() => taken,
+                Ok(Some(taken)) => taken,
                 Err(fault) if sent.is_empty() && begun == 0 => return Err(fault),
-                // As sendmmsg(2): what was sent counts, and the next call meets the error again.
-                Ok(_) => break,
+                Ok(None) => break,
+                // As sendmmsg(2): what was sent counts, and the error of a message that was not even begun is told to nobody.
                 Err(fault) => {
-                    self.defer_fault(&fault);
+                    if begun > 0 {
+                        self.defer_fault(&fault);
+                    }
                     break;
                 }
             };
-            let whole = |bytes: usize, message: &Outgoing<'_>| {
-                self.framing() == Framing::Message || bytes >= message.data().len()
-            };
-            let mut done = 0;
-            for bytes in taken {
-                if whole(bytes, &rest[done]) {
-                    sent.push(begun + bytes);
-                    begun = 0;
-                    done += 1;
-                } else {
-                    rest[done].advance(bytes);
-                    begun += bytes;
-                }
+            if self.framing() == Framing::Message || taken >= message.data().len() {
+                sent.push(begun + taken);
+                begun = 0;
+                flags_now = flags;
+                rest = &mut rest[1..];
+                patience.next_call();
+            } else {
+                message.advance(taken);
+                flags_now = flags.without(MessageFlags::FASTOPEN);
+                begun += taken;
+                self.after_a_part(&mut patience);
             }
-            rest = &mut rest[done..];
         }
         if begun > 0 {
             sent.push(begun);
@@ -142,7 +156,7 @@ impl Socket {
     ) -> Result<(), Fault> {
         let _turn = match how {
             ShutdownHow::Write | ShutdownHow::Both => Some(
-                self.turn(engine, &self.sends, patience, Direction::Send)
+                self.turn(engine, &self.sends, patience, Some(Direction::Send))
                     .await?,
             ),
             ShutdownHow::Read => None,
@@ -160,15 +174,17 @@ impl Socket {
         address: Option<&Address>,
         sent: &mut usize,
     ) -> Result<(), Fault> {
+        let mut patience = patience.clone();
         // TCP Fast Open: once a send has opened the connection, what follows is an ordinary send on it.
         let mut opened = false;
+        let mut joining = None;
         loop {
             let begun = *sent;
             let outcome = self
                 .attempt(
                     engine,
-                    patience,
-                    Direction::Send,
+                    &patience,
+                    Some(Direction::Send),
                     Events::OUT,
                     |fd, ready| {
                         if let Some(error) = self.met_asleep(fd, ready)?
@@ -180,6 +196,7 @@ impl Socket {
                             // A blocking send that has moved bytes leaves a pending error for the next call.
                             return Ok(None);
                         }
+                        self.join(fd, &mut joining)?;
                         let (flags, address) = if opened {
                             (flags.without(MessageFlags::FASTOPEN), None)
                         } else {
@@ -188,6 +205,7 @@ impl Socket {
                         match sys::message::send(fd, &data[begun..], flags, address) {
                             Err(error) if sys::errno::is_connecting(&error) => {
                                 opened = true;
+                                joining = address.cloned();
                                 Err(Fault::Kernel(sys::errno::again()))
                             }
                             other => Ok(Some(other?)),
@@ -203,6 +221,23 @@ impl Socket {
             if self.framing() == Framing::Message || *sent >= data.len() {
                 return Ok(());
             }
+            self.after_a_part(&mut patience);
+        }
+    }
+
+    /// Goes on with the connection that a send has begun, if it has begun one: as in a connect, the kernel must be asked for its end.
+    fn join(&self, fd: BorrowedFd<'_>, joining: &mut Option<Address>) -> Result<(), Fault> {
+        if let Some(address) = joining {
+            self.connected(fd, address)?;
+            *joining = None;
+        }
+        Ok(())
+    }
+
+    /// A unix stream takes bytes buffer by buffer, and waits up to SO_SNDTIMEO for each; others count it for the whole send.
+    fn after_a_part(&self, patience: &mut Patience) {
+        if self.kind().domain() == Domain::Unix {
+            patience.next_call();
         }
     }
 

@@ -59,6 +59,11 @@ pub(crate) fn invalid() -> io::Error {
     io::Error::from_raw_os_error(libc::EINVAL)
 }
 
+/// EPIPE: the connection that one waits on is over.
+pub(crate) fn broken_pipe() -> io::Error {
+    io::Error::from_raw_os_error(libc::EPIPE)
+}
+
 /// EMSGSIZE: the message is longer than what can be taken.
 pub(crate) fn message_too_long() -> io::Error {
     io::Error::from_raw_os_error(libc::EMSGSIZE)

@@ -36,8 +36,8 @@ macro_rules! themes {
 }
 
 themes! {
-    accept addresses bind close connect control create datagram error_queue limits many multicast other poll rights shutdown
-    splice stream truncation urgent
+    accept addresses at_once bind close connect control create datagram error_queue limits many multicast nothing other peek poll
+    rights shutdown splice stream truncation urgent
 }
 
 #[test]

@@ -339,6 +339,14 @@ impl Script {
         })
     }
 
+    /// Lets time pass: waits for an event that does not come.
+    pub(crate) fn poll_for(&mut self, socket: Slot, time: Duration) -> &mut Step {
+        self.call(Call::Poll {
+            entries: vec![(socket, libc::POLLPRI)],
+            timeout: Some(time),
+        })
+    }
+
     /// Waits for one of these events, of which there will be one.
     pub(crate) fn poll_until(&mut self, entries: &[(Slot, i16)]) -> &mut Step {
         self.call(Call::Poll {

@@ -39,7 +39,7 @@ impl<'a> Waits<'a> {
                 (now, limit)
             }
             None => {
-                let timeout = self.socket.timeout(self.direction);
+                let timeout = self.socket.timeout(Some(self.direction));
                 (now, timeout.and_then(|timeout| now.checked_add(timeout)))
             }
         };
@@ -49,7 +49,8 @@ impl<'a> Waits<'a> {
             if idle_wakes > BELIEVED_WAKES {
                 tokio::time::sleep(rest_time(idle_wakes - BELIEVED_WAKES)).await;
             }
-            self.socket.ready_uncounted(self.events).await
+            let wait = self.socket.ready_uncounted(self.events);
+            self.socket.event(wait, self.events).await
         };
         let outcome = match limit {
             None => wait.await,

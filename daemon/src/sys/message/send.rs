@@ -92,6 +92,11 @@ impl<'fd> Outgoing<'fd> {
         decode(self.address.as_ref()?.as_bytes())
     }
 
+    /// The message goes to the socket's peer.
+    pub(crate) fn forget_address(&mut self) {
+        self.address = None;
+    }
+
     /// Takes away the first `sent` bytes, which a stream socket has taken, and the control messages that went with them, so that
     /// the rest can be sent.
     pub(crate) fn advance(&mut self, sent: usize) {

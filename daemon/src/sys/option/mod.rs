@@ -12,15 +12,21 @@ mod tcp_info;
 #[cfg(test)]
 mod tests;
 mod text;
+mod time_limit;
 mod uapi;
 
 use std::{borrow::Cow, io, os::fd::BorrowedFd};
 
 use bytes::Bytes;
-use farsock_proto::{Violation, option::OptionValue};
+use farsock_proto::{
+    Violation,
+    option::{OptionName, OptionValue},
+    v1::SocketOption,
+};
 
 pub(crate) use row::{Row, all, find};
 pub(crate) use support::supported;
+pub(crate) use time_limit::{TimeLimit, time_limit};
 
 use call::Filter;
 use row::Kind;
@@ -122,6 +128,16 @@ pub(crate) fn set_raw(
         return attach(fd, level, number, &bytes);
     }
     Ok(call::setsockopt(fd, level, number, bytes)?)
+}
+
+/// Whether it is SO_ERROR.
+pub(crate) fn is_error(name: &OptionName) -> bool {
+    match name {
+        OptionName::Named(option) => *option == SocketOption::SoError,
+        OptionName::Raw { level, number } => {
+            (*level, *number) == (uapi::SOL_SOCKET, uapi::SO_ERROR)
+        }
+    }
 }
 
 /// Reads an option by level and number; `length` is the room for it in bytes, 0-65,536, by default 1,024.

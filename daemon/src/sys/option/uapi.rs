@@ -7,6 +7,8 @@ pub(super) const FCNTL: c_int = -1;
 
 // asm-generic/socket.h; the architectures that number SO_* otherwise (alpha, mips, parisc, sparc) have libc's numbers for the
 // older ones and differ here.
+pub(super) const SO_RCVTIMEO_NEW: c_int = 66;
+pub(super) const SO_SNDTIMEO_NEW: c_int = 67;
 pub(super) const SO_RCVPRIORITY: c_int = 82;
 pub(super) const SO_PASSRIGHTS: c_int = 83;
 pub(super) const SO_INQ: c_int = 84;

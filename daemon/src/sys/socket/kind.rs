@@ -100,6 +100,21 @@ impl Kind {
         .unwrap_or(Protocol::Other(self.protocol))
     }
 
+    /// Whether it is of AF_INET or AF_INET6.
+    pub(crate) fn is_internet(self) -> bool {
+        matches!(self.domain, libc::AF_INET | libc::AF_INET6)
+    }
+
+    /// Whether it is TCP proper: MPTCP has rules of its own.
+    pub(crate) fn is_tcp(self) -> bool {
+        self.is_internet() && self.protocol == libc::IPPROTO_TCP
+    }
+
+    /// Whether it is MPTCP.
+    pub(crate) fn is_mptcp(self) -> bool {
+        self.is_internet() && self.protocol == libc::IPPROTO_MPTCP
+    }
+
     /// Whether it carries bytes or messages.
     pub(crate) fn framing(self) -> Framing {
         match self.kind {

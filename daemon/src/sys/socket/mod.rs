@@ -193,6 +193,11 @@ pub(crate) fn passes_credentials(fd: BorrowedFd<'_>) -> bool {
     integer_option(fd, libc::SOL_SOCKET, libc::SO_PASSCRED).is_ok_and(|on| on != 0)
 }
 
+/// Whether a peek begins where the last one ended: SO_PEEK_OFF is not negative.
+pub(crate) fn peeks_onward(fd: BorrowedFd<'_>) -> bool {
+    integer_option(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF).is_ok_and(|offset| offset >= 0)
+}
+
 /// Reads an option that is an int. Corresponds to getsockopt(2).
 fn integer_option(fd: BorrowedFd<'_>, level: c_int, name: c_int) -> io::Result<c_int> {
     let mut value: c_int = 0;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use libc::{POLLIN, SO_RCVTIMEO, SOL_SOCKET};
+use libc::{POLLIN, SO_RCVLOWAT, SO_RCVTIMEO, SOL_SOCKET};
 
 use crate::{
     call::{Call, Slot},
@@ -82,6 +82,54 @@ pub(crate) fn theme() -> Theme {
             let listener = s.listener(kind);
             s.time_limit(listener, SO_RCVTIMEO, Duration::from_millis(20));
             s.try_accept(listener).fails("EAGAIN");
+        },
+    );
+    theme.each(
+        &[("mptcp4", MPTCP4)],
+        "an accept does not mind SO_RCVTIMEO",
+        |s, kind| {
+            let listener = s.listener(kind);
+            s.time_limit(listener, SO_RCVTIMEO, Duration::from_millis(1));
+            let near = s.slot();
+            let begun = s.try_accept(listener).makes(&[near]).starts();
+            s.waits(begun);
+            // Past the limit.
+            s.poll_for(listener, Duration::from_millis(20));
+            let far = s.socket(kind);
+            s.connect(far, listener);
+            s.finish(begun);
+        },
+    );
+    theme.each(
+        &TCP,
+        "an accepted socket has the SO_RCVLOWAT that the listener had when it came",
+        |s, kind| {
+            let listener = s.listener(kind);
+            s.set(listener, SOL_SOCKET, SO_RCVLOWAT, 4);
+            let near = s.socket(kind);
+            s.connect(near, listener);
+            s.until_readable(listener);
+            s.set(listener, SOL_SOCKET, SO_RCVLOWAT, 1);
+            let far = s.accept(listener);
+            s.get(far, SOL_SOCKET, SO_RCVLOWAT).gives("[4");
+            let begun = s.recv(far, 16).gives("abcd").starts();
+            s.waits(begun);
+            s.send(near, "ab");
+            s.waits(begun);
+            s.send(near, "cd");
+            s.finish(begun);
+        },
+    );
+    theme.case(
+        "unix stream: an accepted socket does not inherit SO_RCVLOWAT",
+        |s| {
+            let listener = s.listener(UNIX_STREAM);
+            s.set(listener, SOL_SOCKET, SO_RCVLOWAT, 4);
+            let near = s.socket(UNIX_STREAM);
+            s.connect(near, listener);
+            let far = s.accept(listener);
+            s.send(near, "ab");
+            s.recv(far, 16).gives("ab");
         },
     );
     theme.each(

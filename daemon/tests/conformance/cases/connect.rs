@@ -8,6 +8,7 @@ use libc::{POLLOUT, SO_SNDTIMEO};
 use crate::{
     call::Addr,
     kinds::*,
+    script::out,
     theme::{Need, Theme},
 };
 
@@ -316,6 +317,43 @@ pub(crate) fn theme() -> Theme {
             s.send(near, "deferred");
             let far = s.accept(listener);
             s.recv(far, 64).gives("deferred");
+        },
+    );
+    theme.case_with(
+        "tcp4: MSG_FASTOPEN of several messages connects with the first",
+        Need::FastOpen(1),
+        |s| {
+            let listener = s.listener(TCP4);
+            let near = s.socket(TCP4);
+            s.send_messages(near, vec![out("one").to(listener), out("two")])
+                .flags(libc::MSG_FASTOPEN)
+                .gives("[3]");
+            let far = s.accept(listener);
+            s.recv(far, 3).gives("one");
+        },
+    );
+    theme.each(
+        &TCP,
+        "AF_UNSPEC ends a receive that waits in EPIPE, and leaves ECONNRESET",
+        |s, kind| {
+            let (near, _far) = s.connected(kind);
+            let begun = s.recv(near, 16).fails("EPIPE").starts();
+            s.waits(begun);
+            s.connect(near, Address::Unspecified);
+            s.finish(begun);
+            s.poll(&[(near, 0)]).gives("ERR");
+            s.error_of(near);
+        },
+    );
+    theme.each(
+        &TCP,
+        "AF_UNSPEC ends an accept that waits in EINVAL",
+        |s, kind| {
+            let listener = s.listener(kind);
+            let begun = s.try_accept(listener).fails("EINVAL").starts();
+            s.waits(begun);
+            s.connect(listener, Address::Unspecified);
+            s.finish(begun);
         },
     );
     theme.case("tcp4: MSG_FASTOPEN of a datagram is an ordinary one", |s| {

@@ -121,6 +121,42 @@ pub(crate) fn theme() -> Theme {
             s.recv(near, 16).flags(MSG_DONTWAIT).fails("EAGAIN");
         },
     );
+    theme.each(
+        &[("udp4", UDP4), ("udp6", UDP6)],
+        "the error that sending stopped at is told to nobody",
+        |s, kind| {
+            let (near, far) = s.associated(kind);
+            let long = vec![0; 70_000];
+            s.send_messages(near, vec![out("one"), out(&long), out("three")])
+                .gives("[3]");
+            s.poll(&[(near, 0)]).gives("[]");
+            s.error_of(near).gives("[0");
+            s.send(near, "next").gives("4");
+            s.recv(far, 16).gives("one");
+            s.recv(far, 16).gives("next");
+        },
+    );
+    theme.each(
+        &[("udp4", UDP4), ("udp6", UDP6)],
+        "the error that receiving stopped at is poll's and SO_ERROR's",
+        |s, kind| {
+            let near = s.bound(kind);
+            let peer = s.bound(kind);
+            s.connect(near, peer);
+            s.connect(peer, near);
+            s.send(peer, "one");
+            s.until_readable(near);
+            s.close(peer);
+            let begun = s.recv_messages(near, 2).gives("one").starts();
+            s.waits(begun);
+            s.send(near, "anybody?");
+            s.finish(begun);
+            s.poll(&[(near, 0)]).gives("ERR");
+            s.error_of(near).gives("[111");
+            s.error_of(near).gives("[0");
+            s.recv(near, 16).flags(MSG_DONTWAIT).fails("EAGAIN");
+        },
+    );
     theme.each(&STREAMS, "a stream: messages are only pieces", |s, kind| {
         let (near, far) = s.connected(kind);
         s.send_messages(near, vec![out("one"), out(""), out("two")])

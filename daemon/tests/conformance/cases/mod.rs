@@ -2,6 +2,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod addresses;
+pub(crate) mod at_once;
 pub(crate) mod bind;
 pub(crate) mod close;
 pub(crate) mod connect;
@@ -12,7 +13,9 @@ pub(crate) mod error_queue;
 pub(crate) mod limits;
 pub(crate) mod many;
 pub(crate) mod multicast;
+pub(crate) mod nothing;
 pub(crate) mod other;
+pub(crate) mod peek;
 pub(crate) mod poll;
 pub(crate) mod rights;
 pub(crate) mod shutdown;

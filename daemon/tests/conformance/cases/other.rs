@@ -221,6 +221,23 @@ pub(crate) fn theme() -> Theme {
         s.connect(refused, vsock(77_777, 1)).either();
     });
     theme.case_with(
+        "vsock: a connect has a limit of its own, and SO_SNDTIMEO is none",
+        Need::Kind(VSOCK),
+        move |s| {
+            for limit in [1i64, -1] {
+                let socket = s.socket(VSOCK);
+                let own = [0i64.to_ne_bytes(), 30_000i64.to_ne_bytes()].concat();
+                s.set_bytes(socket, AF_VSOCK, 6, own);
+                let other = match limit {
+                    1 => [0i64.to_ne_bytes(), 1i64.to_ne_bytes()],
+                    _ => [limit.to_ne_bytes(), [0; 8]],
+                };
+                s.set_bytes(socket, libc::SOL_SOCKET, libc::SO_SNDTIMEO, other.concat());
+                s.connect(socket, vsock(77_777, 1)).either();
+            }
+        },
+    );
+    theme.case_with(
         "vsock: over the loopback, if there is one",
         Need::Kind(VSOCK),
         move |s| {

@@ -185,5 +185,24 @@ pub(crate) fn theme() -> Theme {
         s.send(far, "x").fails("ECONNREFUSED");
         s.poll(&[(far, EVERYTHING)]);
     });
+    theme.each(
+        &TCP,
+        "a reset that MSG_WAITALL met is poll's and SO_ERROR's",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.send(near, "abc");
+            let begun = s
+                .recv(far, 6)
+                .flags(libc::MSG_WAITALL)
+                .gives("abc")
+                .starts();
+            s.waits(begun);
+            s.abort(near);
+            s.finish(begun);
+            s.poll(&[(far, POLLIN)]).gives("ERR");
+            s.error_of(far).gives("[104");
+            s.recv(far, 6).gives("end");
+        },
+    );
     theme
 }

@@ -184,5 +184,20 @@ pub(crate) fn theme() -> Theme {
         s.connect(near, listener);
         s.accept(listener);
     });
+    theme.each(
+        &[
+            ("unix stream", UNIX_STREAM),
+            ("unix seqpacket", UNIX_SEQPACKET),
+        ],
+        "a send that waits ends when the peer reads no more",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.fill(near);
+            let begun = s.send(near, "x").fails("EPIPE").starts();
+            s.waits(begun);
+            s.shutdown(far, SHUT_RD);
+            s.finish(begun);
+        },
+    );
     theme
 }

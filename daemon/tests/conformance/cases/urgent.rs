@@ -1,6 +1,8 @@
 //! Out-of-band data: MSG_OOB, SO_OOBINLINE, the mark.
 
-use libc::{MSG_DONTWAIT, MSG_OOB, MSG_PEEK, POLLIN, POLLPRI, SO_OOBINLINE, SOL_SOCKET};
+use libc::{
+    MSG_DONTWAIT, MSG_OOB, MSG_PEEK, MSG_WAITALL, POLLIN, POLLPRI, SO_OOBINLINE, SOL_SOCKET,
+};
 
 use crate::{call::Kind, kinds::*, theme::Theme};
 
@@ -101,6 +103,73 @@ pub(crate) fn theme() -> Theme {
             s.send(near, "in line");
             s.finish(begun);
             s.recv(far, 16).flags(MSG_OOB).fails("EINVAL");
+        },
+    );
+    theme.each(
+        &URGENT,
+        "MSG_WAITALL stops before the urgent byte",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            let begun = s.recv(far, 6).flags(MSG_WAITALL).gives("\"abc\"").starts();
+            s.waits(begun);
+            s.send(near, "abc");
+            s.send(near, "!").flags(MSG_OOB);
+            s.send(near, "defg");
+            s.finish(begun);
+            s.info(far).gives("at_mark: true");
+            // And what begins there goes on behind it.
+            s.recv(far, 4).flags(MSG_WAITALL).gives("defg");
+        },
+    );
+    theme.each(
+        &URGENT,
+        "MSG_WAITALL stops before an urgent byte in line",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.set(far, SOL_SOCKET, SO_OOBINLINE, 1);
+            s.send(near, "abc");
+            s.send(near, "!").flags(MSG_OOB);
+            s.poll_until(&[(far, POLLPRI)]);
+            s.recv(far, 4).flags(MSG_WAITALL).gives("\"abc\"");
+            s.send(near, "de");
+            s.recv(far, 3).flags(MSG_WAITALL);
+        },
+    );
+    theme.each(
+        &TCP,
+        "MSG_PEEK with MSG_WAITALL stops before the urgent byte",
+        |s, kind| {
+            let (near, far) = s.connected(kind);
+            s.send(near, "abc");
+            s.send(near, "!").flags(MSG_OOB);
+            s.poll_until(&[(far, POLLPRI)]);
+            s.recv(far, 6)
+                .flags(MSG_PEEK | MSG_WAITALL)
+                .gives("\"abc\"");
+            s.recv(far, 3).gives("abc");
+            let begun = s
+                .recv(far, 3)
+                .flags(MSG_PEEK | MSG_WAITALL)
+                .gives("def")
+                .starts();
+            s.waits(begun);
+            s.send(near, "def");
+            s.finish(begun);
+            s.recv(far, 16).gives("def");
+        },
+    );
+    theme.each(
+        &[("mptcp4", MPTCP4), ("udp4", UDP4), ("udp6", UDP6)],
+        "a receive with MSG_OOB waits like any other",
+        |s, kind| {
+            let (near, far) = match kind.kind {
+                libc::SOCK_DGRAM => s.associated(kind),
+                _ => s.connected(kind),
+            };
+            let begun = s.recv(far, 16).flags(MSG_OOB).gives("x").starts();
+            s.waits(begun);
+            s.send(near, "x");
+            s.finish(begun);
         },
     );
     for (name, kind) in [
