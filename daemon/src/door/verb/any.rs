@@ -28,6 +28,10 @@ use crate::{
 /// Room for the result of an operation that does not come to run.
 const ERROR_ROOM: usize = 1024;
 
+/// How far the timer is from the clock: it counts milliseconds, and a core that sleeps wakes late. What is scheduled is awake for the
+/// last of the time, so that hosts whose clocks agree start together.
+const TIMER: Duration = Duration::from_millis(2);
+
 /// What a stream or a unary call asks of a session.
 pub(in crate::door) struct Order {
     pub(in crate::door) id: u64,
@@ -170,14 +174,25 @@ where
     (room, job)
 }
 
-/// Waits until `time`; how late that was, or none if the operation was cancelled before.
+/// Waits until `time`, however often the clock is set; how late that was, or none if the operation was cancelled before.
 async fn delay(time: SystemTime, watch: &Watch) -> Option<Duration> {
-    let ahead = time.duration_since(SystemTime::now()).unwrap_or_default();
-    tokio::select! {
-        () = tokio::time::sleep(ahead) => {}
-        () = watch.cancelled() => return None,
+    loop {
+        let now = SystemTime::now();
+        match time.duration_since(now) {
+            Ok(ahead) if ahead > TIMER => tokio::select! {
+                () = tokio::time::sleep(ahead - TIMER) => {}
+                () = watch.cancelled() => return None,
+            },
+            Ok(ahead) if ahead > Duration::ZERO => {
+                if watch.is_cancelled() {
+                    return None;
+                }
+                // The others have their turns, and then it is looked at the clock again.
+                tokio::task::yield_now().await;
+            }
+            Ok(_) | Err(_) => return Some(now.duration_since(time).unwrap_or_default()),
+        }
     }
-    Some(SystemTime::now().duration_since(time).unwrap_or_default())
 }
 
 /// A job that ends with what is wrong with its request.
