@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use farsock_proto::{
     Violation,
+    codec::MAX_MESSAGE_BYTES,
     reason::{INSTANCE_METADATA, SESSION_METADATA},
     v1::{self, operation::Request, operation_result::Outcome},
 };
@@ -112,7 +113,8 @@ impl Client {
         request: R,
     ) -> impl Future<Output = Result<R::Response>> {
         let tried = Tried::of(&request);
-        let deadline = deadline(self.transport().timeout, request.wait());
+        let deadline = deadline(self.transport().timeout, request.wait())
+            .map(|deadline| deadline.saturating_add(Scope::until_start()));
         let operation = run(stream, tried, (carried.wrap)(request));
         let operation = match deadline {
             None => Either::Left(operation),
@@ -132,6 +134,9 @@ impl Client {
     async fn unary<R: Rpc>(&self, request: R) -> Result<R::Response> {
         let tried = Tried::of(&request);
         let transport = self.transport();
+        if let Some(why) = stream::too_long(request.encoded_len(), MAX_MESSAGE_BYTES) {
+            return Err(Error::from_status(tried, &why));
+        }
 
         let mut outgoing = tonic::Request::new(request);
         if let Some(deadline) = deadline(transport.timeout, outgoing.get_ref().wait()) {

@@ -80,8 +80,11 @@ impl<'a, T> Operation<'a, T> {
         }
     }
 
-    /// Starts the call not before `time` by the daemon's clock, at most an hour ahead.
-    /// [`Timing::late`] tells how late it really was.
+    /// Starts the call not before `time` by the daemon's clock, at most an hour ahead: within microseconds of it, if the daemon's host has a
+    /// core free. [`Timing::late`] tells how late it really was. The client's [`timeout`](crate::Builder::timeout) counts from `time` on.
+    ///
+    /// The call is on its way once it was polled, and it has reached the daemon when a later call of the same client has been answered, such
+    /// as [`RemoteSocket::info`](crate::RemoteSocket::info): so a test knows that all its hosts are ready before the time comes.
     pub fn start_at(self, time: SystemTime) -> Self {
         self.scope
             .set(|extras| extras.start_time = Some(timestamp_to_wire(time)));

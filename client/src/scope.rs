@@ -1,9 +1,12 @@
 //! What a call says beside its request, and what is told of it beside its answer: passed to the call
 //! by the task it runs in, so that every verb has it and none has a parameter for it.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
 };
 
 use farsock_proto::v1;
@@ -28,6 +31,15 @@ impl Scope {
     /// The scope that this is called in.
     pub(crate) fn current() -> Option<Arc<Self>> {
         SCOPE.try_with(Arc::clone).ok()
+    }
+
+    /// How long the operation that is started now is to wait for its time, by this host's clock; 0 outside any scope.
+    pub(crate) fn until_start() -> Duration {
+        let start = Self::current().and_then(|scope| lock(&scope.extras).start_time);
+        start
+            .and_then(|start| SystemTime::try_from(start).ok())
+            .and_then(|start| start.duration_since(SystemTime::now()).ok())
+            .unwrap_or_default()
     }
 
     pub(crate) fn extras(&self) -> Extras {

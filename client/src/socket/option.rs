@@ -33,7 +33,8 @@ impl Rpc for v1::GetOptionRequest {
 impl RemoteSocket {
     /// Sets an option. Corresponds to setsockopt(2).
     ///
-    /// `name` is a [`SocketOption`](crate::SocketOption) or the option's `(level, number)`. The
+    /// `name` is a [`SocketOption`](crate::SocketOption), the option's `(level, number)`, or its name as C has it, parsed:
+    /// `"TCP_SYNCNT".parse::<OptionName>()?`. The
     /// value must be of the option's kind ([`OptionSupport::kind`](crate::OptionSupport::kind)), or
     /// [`OptionValue::Text`], which the daemon reads by that kind; of an option by number it is
     /// [`Raw`](OptionValue::Raw), or [`Integer`](OptionValue::Integer) or

@@ -34,7 +34,7 @@ pub(crate) use self::{
     ledger::Limits,
     pending::Pending,
     returned::{Kind, Lane, Offer, Want},
-    wire::{kind_of, lane_of, outcome_of, status_of, want_of},
+    wire::{kind_of, lane_of, outcome_of, status_of, too_long, want_of},
 };
 use self::{
     ledger::{Cancelled, Ledger},

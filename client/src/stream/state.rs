@@ -5,8 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use farsock_proto::{
-    Violation,
-    codec::{self, MAX_MESSAGE_BYTES},
+    codec::MAX_MESSAGE_BYTES,
     v1::{self, operation::Request, operation_result::Outcome},
 };
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -58,12 +57,7 @@ impl Asking {
 
     /// Why the daemon could not even read it. Sent, it would end the stream, and so the session.
     pub(super) fn refusal(&self) -> Option<Status> {
-        let length = self.encoded.len();
-        let most = MAX_MESSAGE_BYTES - wire::MOST_BESIDE;
-        (length > most).then(|| {
-            let what = format!("has {length} bytes, and may have {most}");
-            codec::refusal(&Violation::new("operation", what))
-        })
+        wire::too_long(self.encoded.len(), MAX_MESSAGE_BYTES - wire::MOST_BESIDE)
     }
 }
 

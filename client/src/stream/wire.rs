@@ -1,10 +1,13 @@
 //! Between the stream's messages and what the ledger and the lanes are made of.
 
 use bytes::Bytes;
-use farsock_proto::v1::{
-    self, AcknowledgeResults, Attach, Attached, CancelOperation, KeepAlive, MessageFlag, Operation,
-    OperationError, OperationResult, OperationWaiting, RequestRefused, operation::Request,
-    operation_result::Outcome,
+use farsock_proto::{
+    Violation, codec,
+    v1::{
+        self, AcknowledgeResults, Attach, Attached, CancelOperation, KeepAlive, MessageFlag,
+        Operation, OperationError, OperationResult, OperationWaiting, RequestRefused,
+        operation::Request, operation_result::Outcome,
+    },
 };
 use prost::Message as _;
 use tonic::{Code, Status};
@@ -102,6 +105,14 @@ impl HeardEnded {
     pub(super) fn bytes(&self) -> usize {
         self.encoded_len()
     }
+}
+
+/// Why a request of `length` bytes is not sent, if it is longer than the daemon reads.
+pub(crate) fn too_long(length: usize, most: usize) -> Option<Status> {
+    (length > most).then(|| {
+        let what = format!("has {length} bytes, and may have {most}");
+        codec::refusal(&Violation::new("request", what))
+    })
 }
 
 /// An operation as the daemon reads it.

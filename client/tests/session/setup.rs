@@ -118,12 +118,26 @@ async fn what_is_longer_than_the_daemon_reads_is_refused_alone() -> Result<(), E
     let behind = pipeline.then(near.send("behind"));
     let error = too_long.await.expect_err("5 MiB");
     assert!(
-        matches!(error.kind(), ErrorKind::InvalidRequest { violations } if violations[0].field == "operation"),
+        matches!(error.kind(), ErrorKind::InvalidRequest { violations } if violations[0].field == "request"),
         "{error:?}"
     );
     let behind = behind.await.expect_err("it was to follow");
     assert_eq!(behind.reason(), Some(Reason::RequestUnknown), "{behind:?}");
     assert_eq!(near.send("on").await?, 2);
     assert_eq!(receiving.await.expect("no panic")?, "on");
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_a_session_what_is_too_long_is_refused_as_well() -> Result<(), Error> {
+    let daemon = farsock_daemon::embedded();
+    let builder = Client::builder().unary(true);
+    let client = builder.connect_with(daemon.connector()).await?;
+    let (near, _far) = UnixDatagram::pair(&client).await?;
+    let error = near.send(vec![0; 5 << 20]).await.expect_err("5 MiB");
+    assert!(
+        matches!(error.kind(), ErrorKind::InvalidRequest { violations } if violations[0].field == "request"),
+        "{error:?}"
+    );
     Ok(())
 }

@@ -59,3 +59,22 @@ async fn a_call_without_a_session_is_made_to_its_end() -> Result<(), Error> {
     assert_eq!(create.timing(), None);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_clients_timeout_counts_from_the_time_that_a_call_is_to_start_at() -> Result<(), Error> {
+    let daemon = farsock_daemon::embedded();
+    let builder = Client::builder().timeout(Duration::from_secs(20));
+    let client = builder.connect_with(daemon.connector()).await?;
+    let (near, far) = UnixDatagram::pair(&client).await?;
+    // Beyond the timeout: were it counted from now on, the call would end with it.
+    tokio::time::pause();
+    let time = SystemTime::now() + Duration::from_secs(40);
+    let mut send = Operation::new(near.send("later")).start_at(time);
+    let waited = tokio::time::timeout(Duration::from_secs(30), &mut send).await;
+    assert!(waited.is_err(), "{waited:?}");
+    tokio::time::resume();
+    drop(send);
+    near.send("now").await?;
+    assert_eq!(far.recv(8).await?, "now");
+    Ok(())
+}
