@@ -30,10 +30,9 @@ use crate::{Builder, Result, pump::Pump, stream::Stream};
 /// the lease ([`Builder::keep_alive`]).
 ///
 /// The session's sockets live as long as the session. [`close`](Self::close) ends it, and returns when
-/// they are closed. The drop of the last clone asks the daemon for it without waiting, and a runtime that
-/// ends right after the drop, as at the end of `main`, seldom lets it out: then, as if the process had
-/// died, the lease ends the session (30 s), and until then its addresses are in use. Sockets that shall
-/// outlive the client need [`Builder::unary`].
+/// they are closed; so does the drop of the last clone, but nobody waits for it: a program that starts
+/// again in the same moment may find its addresses in use. If the process dies, the lease ends the session
+/// (30 s). Sockets that shall outlive the client need [`Builder::unary`].
 ///
 /// More calls than the daemon takes at once wait for room, in order. A close may overtake them: it
 /// makes room.

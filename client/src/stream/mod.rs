@@ -227,6 +227,10 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.shared.closing.notify_one();
+        // From here, since at a program's end nobody else has the time to. If the pump is at work it sees to it.
+        if let Some(shift) = self.pump.idle() {
+            shift.work();
+        }
     }
 }
 

@@ -230,3 +230,33 @@ async fn a_client_that_is_closed_has_no_sockets_any_more() -> Result<(), Error> 
     assert_eq!(unary.close().await?, 0);
     other.adopt(handle).info().await.map(drop)
 }
+
+#[test]
+fn a_program_that_ends_leaves_no_sockets_to_the_lease() -> Result<(), Error> {
+    let threads = tokio::runtime::Builder::new_multi_thread;
+    let one = tokio::runtime::Builder::new_current_thread;
+    let runtime = |mut builder: tokio::runtime::Builder| builder.enable_all().build();
+    let of_daemon = runtime(threads()).expect("threads");
+    let daemon = of_daemon.block_on(async { farsock_daemon::embedded() });
+    for round in 0..40 {
+        // As of `#[tokio::main]`, it ends with its body.
+        let of_program = runtime(if round % 2 == 0 { one() } else { threads() });
+        of_program.expect("threads").block_on(async {
+            let options = SessionOptions::new().lease(Duration::from_secs(3600));
+            let builder = Client::builder().session(options);
+            let client = builder.connect_with(daemon.connector()).await?;
+            client.tcp_listener("127.0.0.1:0").await.map(drop)
+        })?;
+    }
+    of_daemon.block_on(async {
+        let client = Client::connect_with(daemon.connector()).await?;
+        let closing = async {
+            while client.sessions().await?.len() > 1 {
+                tokio::task::yield_now().await;
+            }
+            Ok(())
+        };
+        let closed = tokio::time::timeout(Duration::from_secs(60), closing).await;
+        closed.expect("only this client's session is left")
+    })
+}

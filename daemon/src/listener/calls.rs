@@ -14,7 +14,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
 };
@@ -42,11 +42,31 @@ const TURNS: u8 = 16;
 pub(super) struct Calls {
     begun: Arc<Mutex<Vec<Call>>>,
     tracker: TaskTracker,
+    turns: Turns,
+}
+
+/// Counts the turns of a connection: in each the connection is polled, and then its calls.
+#[derive(Clone, Default)]
+pub(super) struct Turns(Arc<AtomicUsize>);
+
+impl Turns {
+    pub(super) fn now(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn begin(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Calls {
+    /// The connection's turns.
+    pub(super) fn turns(&self) -> Turns {
+        self.turns.clone()
+    }
+
     /// Waits until none is left.
     pub(super) async fn over(&self) {
         self.tracker.close();
@@ -136,6 +156,7 @@ impl<C: Future> Future for Driver<C> {
         let mut inner = Context::from_waker(&this.waker);
         for _ in 0..TURNS {
             this.wakes.begin();
+            this.calls.turns.begin();
             // First what arrived, then what it asks for; the answers leave in the next turn, for which they have woken this.
             if let Poll::Ready(ended) = this.connection.as_mut().poll(&mut inner) {
                 return Poll::Ready(ended);

@@ -60,14 +60,15 @@ impl Connections {
     /// # Errors
     /// What ended it, if that was neither its client nor a shutdown.
     pub(crate) async fn serve(&self, stream: Stream, owner: Owner) -> Result<(), ConnectionError> {
-        let handshake = tokio::time::timeout(PREFACE_TIMEOUT, preface::expect(stream));
+        let calls = Calls::default();
+        let preface = preface::expect(stream, calls.turns());
+        let handshake = tokio::time::timeout(PREFACE_TIMEOUT, preface);
         let stream = tokio::select! {
             biased;
             () = self.shutdown.draining() => return Ok(()),
             stream = handshake => stream.map_err(|_| ConnectionError::Mute)??,
         };
 
-        let calls = Calls::default();
         let companions = Companions::of(calls.clone());
         let routes = self.routes.clone();
         let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
