@@ -71,3 +71,20 @@ fn the_list_names_level_kind_access_and_whether_it_works_here() {
     );
     assert!(!some.is_empty());
 }
+
+#[test]
+fn sendmsg_takes_an_interface_by_name_and_numbers_in_hexadecimal() {
+    let shell = Shell::start();
+    shell.ok("socket udp");
+    shell.ok("socket udp -O IP_PKTINFO=on -O IP_RECVTOS=on");
+    let to = shell.ok("bind 2 127.0.0.1:0");
+    let line = format!("sendmsg 1 --to {to} x --source 127.0.0.1 --tos 0xb8 --interface");
+    assert_eq!(shell.ok(&format!("{line} lo")), "1");
+    let received = shell.json("recvmsg 2").to_string();
+    assert!(received.contains("184"), "{received}");
+    let stderr = shell.fails(1, &format!("{line} nonsense0"));
+    assert!(
+        stderr.contains("there is no interface \"nonsense0\" on the daemon's host"),
+        "{stderr}"
+    );
+}
