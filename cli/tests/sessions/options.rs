@@ -73,6 +73,28 @@ fn the_list_names_level_kind_access_and_whether_it_works_here() {
 }
 
 #[test]
+fn path_mtu_discovery_is_set_by_the_names_of_ip_7() {
+    let shell = Shell::start();
+    shell.ok("socket udp");
+    for (name, number) in [
+        ("dont", "0"),
+        ("want", "1"),
+        ("DO", "2"),
+        ("IP_PMTUDISC_PROBE", "3"),
+        ("4", "4"),
+        ("omit", "5"),
+    ] {
+        shell.ok(&format!("opt set 1 IP_MTU_DISCOVER {name}"));
+        assert_eq!(shell.ok("opt get 1 IP_MTU_DISCOVER"), number, "{name}");
+    }
+    let stderr = shell.fails(4, "opt set 1 IP_MTU_DISCOVER always");
+    assert!(
+        stderr.contains("dont (0), want (1), do (2), probe (3), interface (4), omit (5)"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn sendmsg_takes_an_interface_by_name_and_numbers_in_hexadecimal() {
     let shell = Shell::start();
     shell.ok("socket udp");
