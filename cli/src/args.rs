@@ -156,6 +156,18 @@ pub(crate) fn handle(text: &str) -> Result<u64, String> {
         .map_err(|_| "a handle is a number, as `farsock ls` shows it".to_owned())
 }
 
+/// An integer, decimal or behind "0x" hexadecimal.
+pub(crate) fn integer<T: TryFrom<i64>>(text: &str) -> Result<T, String> {
+    let value = match text.strip_prefix("0x") {
+        // from_str_radix takes a sign.
+        Some(digits) if digits.starts_with(['+', '-']) => None,
+        Some(digits) => i64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    };
+    let value = value.ok_or("expected a number, or 0x and hexadecimal digits")?;
+    T::try_from(value).map_err(|_| format!("{text} is out of range"))
+}
+
 /// A session's id, as `session open` prints it.
 pub(crate) fn session_id(text: &str) -> Result<String, String> {
     const DIGITS: usize = 32;
@@ -173,6 +185,16 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         <Args as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn an_integer_is_decimal_or_hexadecimal_and_in_range() {
+        assert_eq!(integer("0xb8"), Ok(184_i32));
+        assert_eq!(integer("-1"), Ok(-1_i32));
+        assert_eq!(integer("0xffffffff"), Ok(u32::MAX));
+        for text in ["", "0x", "0x-1", "b8", "-1", "65536"] {
+            assert!(integer::<u16>(text).is_err(), "{text}");
+        }
     }
 
     #[test]

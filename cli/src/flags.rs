@@ -2,6 +2,8 @@
 
 use farsock_client::MessageFlags;
 
+use crate::args::integer;
+
 /// Flags of send(2).
 #[derive(clap::Args)]
 #[command(next_help_heading = "Flags of the call")]
@@ -28,7 +30,7 @@ pub(crate) struct SendFlags {
     #[arg(long)]
     fastopen: bool,
     /// Further flags by number, or'ed in
-    #[arg(long, value_name = "NUMBER", value_parser = number)]
+    #[arg(long, value_name = "NUMBER", value_parser = integer::<u32>)]
     raw_flags: Option<u32>,
 }
 
@@ -73,7 +75,7 @@ pub(crate) struct RecvFlags {
     #[arg(long)]
     errqueue: bool,
     /// Further flags by number, or'ed in
-    #[arg(long, value_name = "NUMBER", value_parser = number)]
+    #[arg(long, value_name = "NUMBER", value_parser = integer::<u32>)]
     raw_flags: Option<u32>,
 }
 
@@ -107,12 +109,4 @@ fn union(flags: &[(bool, MessageFlags)], raw: Option<u32>) -> MessageFlags {
         MessageFlags::from_raw(raw.unwrap_or(0)),
         |all, (_, flag)| all | *flag,
     )
-}
-
-/// Reads a number, decimal or behind "0x" hexadecimal.
-fn number(text: &str) -> Result<u32, std::num::ParseIntError> {
-    match text.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16),
-        None => text.parse(),
-    }
 }

@@ -19,7 +19,9 @@ use crate::{
 #[command(after_help = "\
 Examples:
   farsock info 3
-  farsock info 3 -o json | jq .tcp_info.rtt       in seconds")]
+  farsock info 3 -o json | jq .tcp_info.rtt       in seconds
+  until [ $(farsock info 3 -o json | jq .waiting_operations) -gt 0 ]; do sleep 0.1; done
+                                                  until a call waits on it")]
 pub(crate) struct Info {
     /// The socket's handle
     #[arg(value_parser = handle)]

@@ -12,7 +12,7 @@ use crate::{
 
 /// List the network interfaces of the daemon's host
 ///
-/// Corresponds to getifaddrs(3) and netdevice(7).
+/// With -o json: one array with an object for each, whose `addresses` are an array too. Corresponds to getifaddrs(3) and netdevice(7).
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -18,7 +18,7 @@ use crate::{
 ///
 /// The columns are those of ss(8): of a listening socket, RECV-Q counts the connections that wait to be accepted and SEND-Q is the
 /// backlog's limit; else both are bytes. SESSION is the beginning of the session's id and LEASE what is left of its lease, for sockets that belong to one. A dash
-/// stands for what is not there, or not told by the kernel.
+/// stands for what is not there, or not told by the kernel. With -o json: one array with an object for each, as `info` prints it.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

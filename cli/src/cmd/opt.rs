@@ -86,7 +86,8 @@ impl Get {
 ///
 /// The value is read by the option's kind, which `opt list` tells: on or off; a number; a time such as 2.5s; "off" or a time for
 /// SO_LINGER; a name; "GROUP" or "GROUP INTERFACE" for a membership; "GROUP SOURCE" or "GROUP SOURCE INTERFACE" for one of a source;
-/// "INTERFACE" for IP_MULTICAST_IF; integers with commas; 0x and hexadecimal digits for the structure's bytes. An interface is an
+/// "INTERFACE" for IP_MULTICAST_IF; dont, want, do, probe, interface, omit or their numbers 0 to 5 for IP_MTU_DISCOVER and
+/// IPV6_MTU_DISCOVER, as in ip(7); integers with commas; 0x and hexadecimal digits for the structure's bytes. An interface is an
 /// index, a name or an IPv4 address of the daemon's host. Corresponds to setsockopt(2).
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -94,6 +95,7 @@ Examples:
   farsock opt set 1 SO_RCVBUF 65536
   farsock opt set 1 SO_LINGER 3s
   farsock opt set 1 IP_ADD_MEMBERSHIP 239.1.2.3 eth0
+  farsock opt set 1 IP_MTU_DISCOVER do
   farsock opt set 1 1:8 65536                         SO_RCVBUF by number")]
 struct Set {
     /// The socket's handle
@@ -123,6 +125,8 @@ impl Set {
 }
 
 /// List the options that have a name, and what works on the daemon's host
+///
+/// With -o json: one array with an object for each.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -15,7 +15,8 @@ use crate::{
 /// Wait until one of several sockets is ready, and print those that are
 ///
 /// Prints a line for each: the handle and its events. When --timeout ends the wait, prints nothing and exits with 0. A handle that does
-/// not exist is ready with `nval`. Corresponds to poll(2).
+/// not exist is ready with `nval`. With -o json: {"ready": [{"index": ..., "handle": ..., "events": ["in", ...]}, ...]}, where `index` is
+/// the place among the arguments, from 0. Corresponds to poll(2).
 #[derive(clap::Args)]
 #[command(after_help = "\
 Events: in, pri, out, rdhup; err, hup and nval are always reported

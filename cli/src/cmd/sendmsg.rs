@@ -2,12 +2,12 @@
 
 use std::{net::IpAddr, str::FromStr};
 
-use farsock_client::{ControlMessage, Credentials, OutgoingMessage, Rights, SendOptions};
+use farsock_client::{Client, ControlMessage, Credentials, OutgoingMessage, Rights, SendOptions};
 use serde_json::json;
 
 use crate::{
     address::{AddressArg, with_address_forms},
-    args::{Global, handle},
+    args::{Global, handle, integer},
     exit::{Failure, Tried},
     flags::SendFlags,
     output::Output,
@@ -22,7 +22,8 @@ use crate::{
 Examples:
   farsock sendmsg 4 --to 127.0.0.1:5353 hello --ttl 1
   farsock sendmsg 5 --rights 1,2 'two sockets'        through a unix socket
-  farsock sendmsg 4 --to 10.0.0.2:9 x --source 10.0.0.1 --interface 2"))]
+  farsock sendmsg 4 --to 10.0.0.2:9 x --source 10.0.0.1 --interface eth0
+  farsock sendmsg 4 --to 10.0.0.2:9 x --tos 0xb8"))]
 pub(crate) struct Sendmsg {
     /// The socket's handle
     #[arg(value_parser = handle)]
@@ -42,25 +43,25 @@ pub(crate) struct Sendmsg {
 #[command(next_help_heading = "Control messages")]
 struct ControlArgs {
     /// IP_TTL: the time to live
-    #[arg(long, value_name = "HOPS")]
+    #[arg(long, value_name = "HOPS", value_parser = integer::<i32>)]
     ttl: Option<i32>,
     /// IPV6_HOPLIMIT: the hop limit
-    #[arg(long, value_name = "HOPS", allow_negative_numbers = true)]
+    #[arg(long, value_name = "HOPS", allow_negative_numbers = true, value_parser = integer::<i32>)]
     hop_limit: Option<i32>,
     /// IP_TOS: the type of service byte
-    #[arg(long, value_name = "BYTE")]
+    #[arg(long, value_name = "BYTE", value_parser = integer::<i32>)]
     tos: Option<i32>,
     /// IPV6_TCLASS: the traffic class
-    #[arg(long, value_name = "BYTE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "BYTE", allow_negative_numbers = true, value_parser = integer::<i32>)]
     tclass: Option<i32>,
     /// IP_PKTINFO or IPV6_PKTINFO: the source address; 0.0.0.0 or :: let the kernel choose
     #[arg(long, value_name = "IP")]
     source: Option<IpAddr>,
-    /// IP_PKTINFO or IPV6_PKTINFO: the interface to send from, by index
-    #[arg(long, value_name = "INDEX", requires = "source", default_value_t = 0)]
-    interface: u32,
+    /// IP_PKTINFO or IPV6_PKTINFO: the interface of the daemon's host to send from, by index or name
+    #[arg(long, value_name = "INDEX|NAME", requires = "source")]
+    interface: Option<String>,
     /// UDP_SEGMENT: the size of the datagrams to cut the payload into
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = integer::<u16>)]
     segment_size: Option<u16>,
     /// SCM_RIGHTS: sockets that travel with the message; they stay open here
     #[arg(long, value_name = "HANDLE,...", value_delimiter = ',', value_parser = handle)]
@@ -84,10 +85,14 @@ impl Sendmsg {
         if let Some(address) = &self.to {
             message = message.to(address.as_str());
         }
-        for control in self.control.messages() {
+        let client = global.client().await?;
+        let interface = match self.control.interface.as_deref() {
+            Some(name) => interface(&client, handle, name).await?,
+            None => 0,
+        };
+        for control in self.control.messages(interface) {
             message = message.control(control);
         }
-        let client = global.client().await?;
         let sent = client
             .adopt(handle)
             .send_messages_with(vec![message], options)
@@ -103,17 +108,17 @@ impl Sendmsg {
 }
 
 impl ControlArgs {
-    fn messages(self) -> Vec<ControlMessage> {
+    fn messages(self, interface: u32) -> Vec<ControlMessage> {
         use ControlMessage as C;
         let packet_info = self.source.map(|source| match source {
             IpAddr::V4(source) => C::Ipv4PacketInfo {
-                interface_index: self.interface,
+                interface_index: interface,
                 local_address: source,
                 destination: std::net::Ipv4Addr::UNSPECIFIED,
             },
             IpAddr::V6(address) => C::Ipv6PacketInfo {
                 address,
-                interface_index: self.interface,
+                interface_index: interface,
             },
         });
         let rights = (!self.rights.is_empty()).then_some(Rights {
@@ -135,6 +140,21 @@ impl ControlArgs {
         .chain(self.raw.into_iter().map(|arg| arg.0))
         .collect()
     }
+}
+
+/// The index of an interface of the daemon's host, which may be its name.
+async fn interface(client: &Client, handle: u64, text: &str) -> Result<u32, Failure> {
+    if let Ok(index) = integer(text) {
+        return Ok(index);
+    }
+    let interfaces = client.interfaces().await;
+    let interfaces = interfaces.tried(|| format!("sendmsg {handle}"))?;
+    let named = interfaces.iter().find(|one| one.name == text);
+    named.map(|one| one.index).ok_or_else(|| {
+        Failure::Local(format!(
+            "sendmsg {handle}: there is no interface {text:?} on the daemon's host"
+        ))
+    })
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -165,7 +185,7 @@ impl FromStr for RawArg {
     fn from_str(text: &str) -> Result<Self, String> {
         let expected = || "expected LEVEL:TYPE:HEX, two numbers and hexadecimal digits".to_owned();
         let mut parts = text.splitn(3, ':');
-        let mut number = || parts.next()?.parse().ok();
+        let mut number = || integer(parts.next()?).ok();
         let (level, kind) = (
             number().ok_or_else(expected)?,
             number().ok_or_else(expected)?,

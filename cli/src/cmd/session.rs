@@ -45,7 +45,7 @@ impl Session {
 /// List one's own sessions, oldest first
 ///
 /// LEFT is what is left of the lease, ATTACHED whether a program's stream of operations is, KEPT how many results wait for their
-/// acknowledgement.
+/// acknowledgement. With -o json: one array with an object for each, durations in seconds.
 #[derive(clap::Args)]
 struct Ls {}
 

@@ -9,6 +9,7 @@ mod nc;
 mod options;
 mod readme;
 mod reconnect;
+mod reset;
 mod session;
 mod shell;
 mod socks;

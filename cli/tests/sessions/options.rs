@@ -71,3 +71,42 @@ fn the_list_names_level_kind_access_and_whether_it_works_here() {
     );
     assert!(!some.is_empty());
 }
+
+#[test]
+fn path_mtu_discovery_is_set_by_the_names_of_ip_7() {
+    let shell = Shell::start();
+    shell.ok("socket udp");
+    for (name, number) in [
+        ("dont", "0"),
+        ("want", "1"),
+        ("DO", "2"),
+        ("IP_PMTUDISC_PROBE", "3"),
+        ("4", "4"),
+        ("omit", "5"),
+    ] {
+        shell.ok(&format!("opt set 1 IP_MTU_DISCOVER {name}"));
+        assert_eq!(shell.ok("opt get 1 IP_MTU_DISCOVER"), number, "{name}");
+    }
+    let stderr = shell.fails(4, "opt set 1 IP_MTU_DISCOVER always");
+    assert!(
+        stderr.contains("dont (0), want (1), do (2), probe (3), interface (4), omit (5)"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn sendmsg_takes_an_interface_by_name_and_numbers_in_hexadecimal() {
+    let shell = Shell::start();
+    shell.ok("socket udp");
+    shell.ok("socket udp -O IP_PKTINFO=on -O IP_RECVTOS=on");
+    let to = shell.ok("bind 2 127.0.0.1:0");
+    let line = format!("sendmsg 1 --to {to} x --source 127.0.0.1 --tos 0xb8 --interface");
+    assert_eq!(shell.ok(&format!("{line} lo")), "1");
+    let received = shell.json("recvmsg 2").to_string();
+    assert!(received.contains("184"), "{received}");
+    let stderr = shell.fails(1, &format!("{line} nonsense0"));
+    assert!(
+        stderr.contains("there is no interface \"nonsense0\" on the daemon's host"),
+        "{stderr}"
+    );
+}

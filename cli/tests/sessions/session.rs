@@ -87,3 +87,26 @@ fn what_is_no_session_id_is_a_usage_error() {
     let stderr = shell.fails(4, "session open --lease 2h");
     assert!(stderr.contains("INVALID_REQUEST"), "{stderr}");
 }
+
+#[test]
+fn close_all_leaves_the_sockets_of_other_sessions_alone_unless_every_session_is_asked_for() {
+    let shell = Shell::start();
+    let count = || shell.ok("ls -o raw").lines().count();
+    let [first, second] = [(); 2].map(|()| shell.ok("session open --lease 5m"));
+    for at in [
+        "",
+        &format!("--session {first}"),
+        &format!("--session {second}"),
+    ] {
+        shell.ok(format!("socket udp {at}").trim());
+    }
+    shell.ok("close --all");
+    assert_eq!(count(), 2, "those of sessions are left");
+    shell.ok(&format!("close --all --session {first}"));
+    assert_eq!(count(), 1, "that of the other session is left");
+    shell.ok("close --all");
+    assert_eq!(count(), 1);
+    shell.ok("close --all --every-session");
+    assert_eq!(count(), 0);
+    assert_eq!(shell.ok("session ls -o raw").lines().count(), 2);
+}

@@ -228,6 +228,15 @@ impl ByteFlow {
                 };
                 let mut receiving = self.receiving();
                 match receiving.next(&socket, line, &head) {
+                    Some(Next::ReceivingEnded(_))
+                        if let Some(first) = self.sending().next(line) =>
+                    {
+                        // The kernel tells an error once. A send that took it has left what looks like an end in good order, which is
+                        // told after it.
+                        receiving.told = false;
+                        waiting.was_of_use();
+                        return Poll::Ready(first);
+                    }
                     Some(next) => {
                         waiting.was_of_use();
                         return Poll::Ready(next);

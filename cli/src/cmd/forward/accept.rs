@@ -136,8 +136,8 @@ async fn one(accepted: Accepted, route: &Route, shared: &Shared, life: Result<Li
     };
     match connecting.await {
         Ok((life, far)) => {
-            let relayed = life.within(relay(accepted.stream, far, &meter)).await;
-            shared.ended(&peer, target, &meter, relayed.flatten());
+            let relayed = relay(accepted.stream, far, &meter, life.over()).await;
+            shared.ended(&peer, target, &meter, relayed);
         }
         Err(failure) => shared.not_connected(&peer, target, &failure),
     }

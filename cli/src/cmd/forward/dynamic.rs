@@ -56,10 +56,7 @@ pub(super) async fn serve(accepted: Accepted, shared: &Shared, meter: &Meter) {
             };
             let reply = Reply::Succeeded.message(dialed.local);
             let result = match stream.write_all(&reply).await {
-                Ok(()) => {
-                    let relaying = relay(stream, dialed.stream, meter);
-                    life.within(relaying).await.flatten()
-                }
+                Ok(()) => relay(stream, dialed.stream, meter, life.over()).await,
                 Err(error) => Err(Failure::of_io("receiving".to_owned(), &error)),
             };
             shared.ended(&peer, target, meter, result);

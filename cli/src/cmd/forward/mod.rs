@@ -1,7 +1,7 @@
 //! `farsock forward`: connections carried between this host and the daemon's, as ssh's -L, -R and -D carry them.
 //!
 //! Tasks: one for each listening socket, of this host owned by the command, which aborts it at its end, of the daemon's by its session; one
-//! for each connection, owned by the task that accepted it. A connection that is aborted is closed; nothing else depends on it.
+//! for each connection, owned by the task that accepted it. A connection that is aborted is reset on this host; nothing else depends on it.
 
 mod accept;
 mod dynamic;
@@ -43,6 +43,9 @@ const CONNECTIONS: usize = 1_024;
 /// Once everything listens, prints a line for each forward, those of -L before those of -R and -D; with `-o raw` its first address alone, which for port 0 has the port that the kernel
 /// chose. Then it goes on until Ctrl-C or SIGTERM, which end it with exit status 0. A connection that cannot be made, or that the daemon ends, is
 /// told on stderr and ends alone. At most 1024 connections are carried at once, and more wait.
+///
+/// Each direction has an end of its own, as between the peers. A connection that is reset on one side, or lost with its session or with this
+/// command, is reset on the other, so that what was cut off does not look complete. A unix socket knows a reset only where bytes are left unread.
 ///
 /// Connections survive that the way to the daemon breaks, for up to 30 s. When the daemon is restarted, or away for longer, they are lost, and
 /// the command goes on: as soon as the daemon is back, everything is as it was, and what -R listens at is listened at again. Until then new

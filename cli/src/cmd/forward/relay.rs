@@ -1,6 +1,11 @@
 //! Carries the bytes of two connections to each other, and their ends.
 
-use std::{io, pin::pin};
+use std::{
+    future::Future,
+    io,
+    pin::pin,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -23,14 +28,55 @@ enum Broken {
     Sink(io::Error),
 }
 
-/// Carries `near`'s bytes to `far`, which count as sent, and back, each direction up to its own end.
+/// How both directions ended.
+struct Ended {
+    result: Result<(), Failure>,
+    /// Whether what was carried may lack its end, without that either peer would see it.
+    is_cut: bool,
+}
+
+/// Carries `near`'s bytes to `far`, which count as sent, and back, each direction up to its own end, or until the session is `lost`.
 ///
 /// When a direction cannot deliver any more, the other one goes on to its end: a server that has answered and closed is still heard.
-pub(super) async fn relay(near: Stream, far: Stream, meter: &Meter) -> Result<(), Failure> {
+/// A connection that ends in any other way than in good order is reset on both sides: what was cut off shall not look complete.
+pub(super) async fn relay(
+    mut near: Stream,
+    mut far: Stream,
+    meter: &Meter,
+    lost: impl Future<Output = Failure>,
+) -> Result<(), Failure> {
+    // Whatever ends this before they have ended, the death of the process as well.
+    near.set_reset_on_drop(true);
+    far.set_reset_on_drop(true);
+    let mut lost = pin!(lost);
+    let ended = tokio::select! {
+        // What has ended has ended in its own way.
+        biased;
+        ended = carry_both(&mut near, &mut far, meter) => ended,
+        failure = &mut lost => return Err(failure),
+    };
+    if ended.is_cut {
+        // This host's are reset here, and the daemon's while the session lives.
+        let (near, far) = (near.reset(), far.reset());
+        tokio::select! {
+            _ = async { tokio::join!(near, far) } => {}
+            _ = lost => {}
+        }
+    } else {
+        near.set_reset_on_drop(false);
+        far.set_reset_on_drop(false);
+    }
+    ended.result
+}
+
+async fn carry_both(near: &mut Stream, far: &mut Stream, meter: &Meter) -> Ended {
     let (near_reader, near_writer) = tokio::io::split(near);
     let (far_reader, far_writer) = tokio::io::split(far);
-    let mut out = pin!(carry(near_reader, far_writer, |bytes| meter.add_sent(bytes)));
-    let mut back = pin!(carry(far_reader, near_writer, |bytes| meter.add_received(bytes)));
+    let is_cut = AtomicBool::new(false);
+    let count_out = |bytes| meter.add_sent(bytes);
+    let count_back = |bytes| meter.add_received(bytes);
+    let mut out = pin!(carry(near_reader, far_writer, count_out, &is_cut));
+    let mut back = pin!(carry(far_reader, near_writer, count_back, &is_cut));
     let (mut sent, mut received) = (None, None);
     while sent.is_none() || received.is_none() {
         let ended = tokio::select! {
@@ -41,35 +87,53 @@ pub(super) async fn relay(near: Stream, far: Stream, meter: &Meter) -> Result<()
             break;
         }
     }
-    for (ended, what) in [(sent, "sending"), (received, "receiving")] {
+    let mut result = Ok(());
+    for (ended, what) in [(received, "receiving"), (sent, "sending")] {
         if let Some(Err(Broken::Source(error) | Broken::Sink(error))) = ended {
-            return Err(Failure::of_io(what.to_owned(), &error));
+            result = Err(Failure::of_io(what.to_owned(), &error));
         }
     }
-    Ok(())
+    Ended {
+        result,
+        is_cut: is_cut.load(Ordering::Relaxed),
+    }
 }
 
-/// Carries up to the source's end, which becomes the sink's.
+/// Carries up to the source's end, which becomes the sink's; unless the connection is cut, by which the source's end means nothing.
 async fn carry(
     mut source: impl AsyncRead + Unpin,
     mut sink: impl AsyncWrite + Unpin,
     count: impl Fn(usize),
+    is_cut: &AtomicBool,
 ) -> Result<(), Broken> {
+    let of_sink = |error: io::Error| {
+        // Its peer had ended in good order before it took no more, and that end is still to be read.
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            is_cut.store(true, Ordering::Relaxed);
+        }
+        Broken::Sink(error)
+    };
     let mut buffer = vec![0; BUFFER];
     loop {
-        let length = source.read(&mut buffer).await.map_err(Broken::Source)?;
-        if length == 0 {
-            return half_close(&mut sink).await.map_err(Broken::Sink);
+        let length = source.read(&mut buffer).await.map_err(|error| {
+            is_cut.store(true, Ordering::Relaxed);
+            Broken::Source(error)
+        })?;
+        if length == 0 && is_cut.load(Ordering::Relaxed) {
+            return Ok(());
         }
-        sink.write_all(&buffer[..length])
-            .await
-            .map_err(Broken::Sink)?;
+        if length == 0 {
+            return half_close(&mut sink).await.map_err(of_sink);
+        }
+        sink.write_all(&buffer[..length]).await.map_err(of_sink)?;
         count(length);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
     use tokio::io::duplex;
 
     use super::*;
@@ -91,7 +155,10 @@ mod tests {
             client.read_to_string(&mut answer).await.unwrap();
             assert_eq!(answer, "it is what it is");
         };
-        let (result, ()) = tokio::join!(relay(Box::new(near), Box::new(far), &meter), ends);
+        let (result, ()) = tokio::join!(
+            relay(Box::new(near), Box::new(far), &meter, pending()),
+            ends
+        );
         assert!(result.is_ok());
         assert_eq!((meter.sent(), meter.received()), (11, 16));
     }
@@ -105,7 +172,7 @@ mod tests {
         drop(server);
         // More than the connection takes: nobody reads it.
         client.write_all(&[0; 512]).await.unwrap();
-        let result = relay(Box::new(near), Box::new(far), &meter).await;
+        let result = relay(Box::new(near), Box::new(far), &meter, pending()).await;
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
         assert_eq!(answer, "too much");

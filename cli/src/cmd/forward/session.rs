@@ -47,13 +47,19 @@ impl Life {
 
     /// Does something until it is done or the session is over, which is then told.
     pub(super) async fn within<T>(&self, done: impl Future<Output = T>) -> Result<T, Failure> {
-        let mut watch = self.watch.clone();
         tokio::select! {
             // What has ended has ended in its own way.
             biased;
             done = done => Ok(done),
-            why = watch.over() => Err(Failure::of("session".to_owned(), &why)),
+            why = self.over() => Err(why),
         }
+    }
+
+    /// Waits until the session is over, and tells why.
+    pub(super) async fn over(&self) -> Failure {
+        let mut watch = self.watch.clone();
+        let why = watch.over().await;
+        Failure::of("session".to_owned(), &why)
     }
 }
 

@@ -23,6 +23,12 @@ pub(super) fn parse(row: &Row, text: &str) -> Result<OptionValue, Violation> {
     };
     Ok(match row.kind {
         Kind::Flag => OptionValue::Flag(flag(text).ok_or_else(|| expected("\"on\" or \"off\""))?),
+        Kind::Int if matches!(row.name, "IP_MTU_DISCOVER" | "IPV6_MTU_DISCOVER") => {
+            let value = integer(text).or_else(|| path_mtu_discovery(text));
+            OptionValue::Integer(value.ok_or_else(|| {
+                expected("an integer or one of dont (0), want (1), do (2), probe (3), interface (4), omit (5)")
+            })?)
+        }
         Kind::Int | Kind::Unsigned | Kind::Long | Kind::Network => {
             OptionValue::Integer(integer(text).ok_or_else(|| expected("an integer"))?)
         }
@@ -118,6 +124,24 @@ fn integer(text: &str) -> Option<i64> {
         Some(digits) => i64::from_str_radix(digits, 16).ok(),
         None => text.parse().ok(),
     }
+}
+
+/// What ip(7) and ipv6(7) call IP_PMTUDISC_DO and the like, in any case and without what they begin with.
+fn path_mtu_discovery(text: &str) -> Option<i64> {
+    let name = text.to_ascii_uppercase();
+    let name = ["IP_PMTUDISC_", "IPV6_PMTUDISC_"]
+        .iter()
+        .find_map(|start| name.strip_prefix(start))
+        .unwrap_or(&name);
+    Some(match name {
+        "DONT" => 0,
+        "WANT" => 1,
+        "DO" => 2,
+        "PROBE" => 3,
+        "INTERFACE" => 4,
+        "OMIT" => 5,
+        _ => return None,
+    })
 }
 
 /// A decimal number and a unit, as exactly as nanoseconds are.
