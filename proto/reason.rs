@@ -68,7 +68,8 @@ pub enum Reason {
     HandleOutOfBlock,
     /// The handle number was used before.
     HandleInUse,
-    /// The socket has a stream already, or one that holds what was read from it.
+    /// The socket has a stream already, or one that holds what was read from it; or a call waits where a stream is to begin, or has left
+    /// there what it took.
     StreamInUse,
     /// The stream was opened again elsewhere.
     StreamTaken,

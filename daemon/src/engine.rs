@@ -211,6 +211,9 @@ impl Engine {
         let owner = socket.owner();
         let descriptor = socket.bequeath();
         socket.end(Ended::Closed);
+        for fd in socket.forget_kept() {
+            self.close_descriptor(owner, fd);
+        }
         drop(socket);
         let memory = Arc::clone(&self.memory);
         let left = async move {

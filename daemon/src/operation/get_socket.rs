@@ -95,7 +95,7 @@ pub(super) fn report(socket: &Arc<Socket>) -> SocketReport {
         local: sys::socket::local_address(fd).unwrap_or_default(),
         peer: sys::socket::peer_address(fd).unwrap_or_default(),
         nonblocking: socket.is_nonblocking(),
-        receive_queue: sys::socket::receive_queue(fd),
+        receive_queue: socket.unread(sys::socket::receive_queue(fd)),
         send_queue: sys::socket::send_queue(fd),
         create_time: socket.create_time(),
         bytes_sent: counters.bytes_sent.load(Ordering::Relaxed),
@@ -105,7 +105,7 @@ pub(super) fn report(socket: &Arc<Socket>) -> SocketReport {
         connections_accepted: counters.connections_accepted.load(Ordering::Relaxed),
         waiting: socket.waiting(),
         inode: sys::socket::inode(fd),
-        at_mark: sys::socket::at_mark(fd),
+        at_mark: !socket.has_kept() && sys::socket::at_mark(fd),
         owner: socket.owner(),
         session_id: socket
             .session()

@@ -133,11 +133,19 @@ impl Poll {
             .iter()
             .zip(&self.entries)
             .enumerate()
-            .filter_map(|(index, (socket, (handle, _)))| {
+            .filter_map(|(index, (socket, (handle, asked)))| {
                 let events = match socket {
-                    // An error that waits for the next call has already left the kernel.
-                    Some(socket) if socket.has_deferred() => events.next()? | Events::ERR,
-                    Some(_) => events.next()?,
+                    // What waits for the next call has already left the kernel.
+                    Some(socket) => {
+                        let mut events = events.next()?;
+                        if socket.has_deferred() {
+                            events = events | Events::ERR;
+                        }
+                        if socket.has_kept() && asked.contains(Events::IN) {
+                            events = events | Events::IN;
+                        }
+                        events
+                    }
                     // What poll(2) says of a descriptor that is not open.
                     None => Events::NVAL,
                 };

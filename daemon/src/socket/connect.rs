@@ -27,6 +27,8 @@ impl Socket {
         if ends && !sys::socket::is_listening(self.as_fd()) {
             // Before it wakes whom it concerns.
             self.disconnects.fetch_add(1, Ordering::Relaxed);
+            // So goes the kernel's own queue.
+            drop(self.forget_kept());
         }
         // A vsock connection has an option of its own, SO_VM_SOCKETS_CONNECT_TIMEOUT, and the kernel keeps it even here.
         let limit = match self.kind().domain() {

@@ -3,6 +3,7 @@
 mod accept;
 mod attempt;
 mod connect;
+mod kept;
 mod lane;
 mod limit;
 mod part;
@@ -30,6 +31,7 @@ use tokio::sync::oneshot;
 
 use self::{
     attempt::{BELIEVED_WAKES, LONGEST_REST, rest_time},
+    kept::Kept,
     reactor::Source,
 };
 pub(crate) use self::{
@@ -84,6 +86,8 @@ pub(crate) struct Socket {
     /// The errno that a call took from the socket after it had moved bytes: the next call's answer, as it would be the kernel's. 0
     /// is none.
     deferred: AtomicI32,
+    /// What receives took and could not answer.
+    kept: Kept,
     create_time: SystemTime,
     pub(crate) counters: Counters,
     /// Whether a stream has the socket, and calls have not. Held for reading while a call that takes no turn is in the kernel.
@@ -170,6 +174,7 @@ impl Socket {
             sends_at_once: AtomicBool::new(false),
             disconnects: AtomicUsize::new(0),
             deferred: AtomicI32::new(0),
+            kept: Kept::default(),
             create_time: SystemTime::now(),
             counters: Counters::default(),
             streaming: RwLock::new(false),

@@ -1,7 +1,7 @@
 //! A receive that takes a stream in parts, where a blocking one takes it in one call: what ends it, and its control messages.
 
 use std::{
-    mem,
+    io, mem,
     os::fd::{AsFd as _, BorrowedFd},
 };
 
@@ -11,7 +11,7 @@ use farsock_proto::{
 };
 
 use super::{
-    Fault, Socket,
+    Socket,
     receive::{Empty as _, ReceiveRequest},
 };
 use crate::sys::{
@@ -36,7 +36,7 @@ impl Socket {
         fd: BorrowedFd<'_>,
         (request, control_length): (ReceiveRequest, usize),
         whole: &Received,
-    ) -> Result<bool, Fault> {
+    ) -> io::Result<bool> {
         let writer = credentials(&whole.control);
         if writer.is_none() {
             return Ok(true);
@@ -67,17 +67,33 @@ impl Socket {
         }
     }
 
-    /// Receives part of a stream, with up to `control_length` bytes of control messages.
+    /// Receives part of a stream, or a message, with up to `control_length` bytes of control messages: what is kept comes first.
     pub(super) fn receive_part(
         &self,
         fd: BorrowedFd<'_>,
-        (request, control_length): (ReceiveRequest, usize),
-    ) -> Result<Received, Fault> {
-        if control_length == 0 {
-            return self.receive_now(fd, request);
+        asked: (ReceiveRequest, usize),
+    ) -> io::Result<Received> {
+        match self.receive_kept(fd, asked)? {
+            Some(kept) => Ok(kept),
+            None => self.receive_of_kernel(fd, asked),
         }
-        let ReceiveRequest { length, flags, .. } = request;
+    }
+
+    /// The same, of what the kernel has.
+    pub(super) fn receive_of_kernel(
+        &self,
+        fd: BorrowedFd<'_>,
+        (request, control_length): (ReceiveRequest, usize),
+    ) -> io::Result<Received> {
+        let ReceiveRequest {
+            length,
+            flags,
+            address,
+        } = request;
         let framing = self.framing();
+        if control_length == 0 {
+            return sys::message::receive(fd, length, flags, framing, address);
+        }
         let mut parts =
             sys::message::receive_messages(fd, 1, length, control_length, flags, framing)?;
         Ok(parts.pop().unwrap_or_else(Received::empty))
@@ -85,7 +101,7 @@ impl Socket {
 }
 
 /// Who wrote, if the kernel tells.
-fn credentials(control: &[ControlMessage<ReceivedRights>]) -> Option<Credentials> {
+pub(super) fn credentials(control: &[ControlMessage<ReceivedRights>]) -> Option<Credentials> {
     control.iter().find_map(|control| match control {
         ControlMessage::Credentials(credentials) => Some(*credentials),
         _ => None,

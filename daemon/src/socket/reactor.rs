@@ -199,6 +199,12 @@ impl Source {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    /// Wakes whom `events` concern, which the kernel does not know of. It stays armed as it was.
+    pub(crate) fn announce(&self, events: Events) {
+        let wakers = self.lock().waiters.fire(events);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
     /// Whether waiting is over for good.
     pub(crate) fn ended(&self) -> Option<Ended> {
         self.lock().ended

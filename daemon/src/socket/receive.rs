@@ -1,14 +1,15 @@
 //! Receiving: what a blocking recv(2) does, on a non-blocking descriptor.
 
 use std::{
+    io,
     os::fd::{AsFd as _, BorrowedFd},
     sync::atomic::Ordering,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use farsock_proto::{message::MessageFlags, socket::Domain};
 
-use super::{Direction, Fault, Patience, Socket};
+use super::{Direction, Fault, Patience, Socket, kept::Taken};
 use crate::{
     engine::Engine,
     sys::{
@@ -59,14 +60,14 @@ impl Socket {
             self.take_deferred()?;
             let first = self
                 .first(engine, patience, request.length, |fd| {
-                    self.receive_now(fd, request)
+                    Ok(self.receive_now(fd, request)?)
                 })
                 .await?;
             self.fill(engine, patience, (request, 0), first).await
         } else {
             self.now(|fd| {
                 self.take_deferred()?;
-                self.receive_now(fd, request)
+                Ok(self.receive_now(fd, request)?)
             })?
         };
         self.count_unless_peeked(request.flags, std::slice::from_ref(&received));
@@ -87,16 +88,16 @@ impl Socket {
         let ReceiveRequest { length, flags, .. } = request;
         let framing = self.framing();
         let take = |fd: BorrowedFd<'_>, count| {
-            sys::message::receive_messages(fd, count, length, control_length, flags, framing)
+            self.receive_messages_now(fd, count, (request, control_length))
         };
-        let mut messages: Vec<Received> = Vec::new();
         let mut patience = patience.clone();
-        if self.may_wait_to_receive(flags) {
+        let messages = if self.may_wait_to_receive(flags) {
             let _turn = self
                 .turn(engine, &self.receives, &patience, Some(Direction::Receive))
                 .await?;
             self.not_streaming()?;
             self.take_deferred()?;
+            let mut messages = Taken::new(self, flags);
             while messages.len() < count {
                 let rest = count - messages.len();
                 // A stream's message is whole only when `fill` has seen it.
@@ -105,7 +106,7 @@ impl Socket {
                 let outcome = self.first(engine, &patience, length, taken).await;
                 match outcome {
                     Ok(more) => messages.extend(more.0),
-                    Err(fault) if messages.is_empty() => return Err(fault),
+                    Err(fault) if messages.len() == 0 => return Err(fault),
                     Err(fault) => {
                         self.defer_fault(&fault);
                         break;
@@ -115,7 +116,7 @@ impl Socket {
                     && let Some(last) = messages.pop()
                 {
                     let asked = (request, control_length);
-                    messages.push(self.fill(engine, &patience, asked, last).await);
+                    messages.extend([self.fill(engine, &patience, asked, last).await]);
                 }
                 if flags.contains(MessageFlags::WAITFORONE) {
                     if framing == Framing::Stream && messages.len() < count {
@@ -131,12 +132,13 @@ impl Socket {
                 }
                 patience.next_call();
             }
+            messages.answer()
         } else {
-            messages = self.now(|fd| {
+            self.now(|fd| {
                 self.take_deferred()?;
                 Ok(take(fd, count)?)
-            })?;
-        }
+            })?
+        };
         self.count_unless_peeked(flags, &messages);
         Ok(messages)
     }
@@ -171,7 +173,7 @@ impl Socket {
     }
 
     /// Goes on after the first bytes of a stream until what a blocking receive waits for is there: all of `length` with
-    /// MSG_WAITALL, else SO_RCVLOWAT. Whatever ends it, what was received is the answer.
+    /// MSG_WAITALL, else SO_RCVLOWAT. Whatever ends it, what was received is the answer; dropped, it keeps that for the next receive.
     async fn fill(
         &self,
         engine: &Engine,
@@ -206,9 +208,11 @@ impl Socket {
             // With SO_PEEK_OFF each peek begins where the last one ended.
         }
 
-        let mut whole = first;
-        let mut data = BytesMut::from(&whole.data[..]);
-        while whole.full_length < enough {
+        let mut taken = Taken::new(self, flags);
+        taken.extend([first]);
+        while let Some(whole) = taken.last()
+            && whole.full_length < enough
+        {
             let rest = ReceiveRequest {
                 length: length - whole.full_length,
                 ..request
@@ -225,20 +229,17 @@ impl Socket {
                         if ready.contains(Events::ERR) || sys::socket::at_mark(fd) {
                             return Ok(None);
                         }
-                        if !self.is_of_same_writer(fd, (rest, control_length), &whole)? {
+                        if !self.is_of_same_writer(fd, (rest, control_length), whole)? {
                             return Ok(None);
                         }
-                        self.receive_part(fd, (rest, control_length)).map(Some)
+                        Ok(Some(self.receive_part(fd, (rest, control_length))?))
                     },
                 )
                 .await;
             match outcome {
                 Ok(Some(more)) if more.full_length > 0 => {
-                    data.extend_from_slice(&more.data);
-                    whole.full_length += more.full_length;
-                    whole.flags |= more.flags;
                     let ends = self.ends_with(&more);
-                    self.put_together(&mut whole.control, more.control);
+                    taken.append(more);
                     if ends {
                         break;
                     }
@@ -251,8 +252,7 @@ impl Socket {
                 }
             }
         }
-        whole.data = data.freeze();
-        whole
+        taken.pop().unwrap_or_else(Received::empty)
     }
 
     /// MSG_PEEK together with MSG_WAITALL: bytes that were peeked at stay readable, so there is no event for "more" but time.
@@ -294,19 +294,8 @@ impl Socket {
         &self,
         fd: BorrowedFd<'_>,
         request: ReceiveRequest,
-    ) -> Result<Received, Fault> {
-        let ReceiveRequest {
-            length,
-            flags,
-            address,
-        } = request;
-        Ok(sys::message::receive(
-            fd,
-            length,
-            flags,
-            self.framing(),
-            address,
-        )?)
+    ) -> io::Result<Received> {
+        self.receive_part(fd, (request, 0))
     }
 
     /// A blocking receive on a message socket whose reading side was shut down returns 0; a non-blocking one says EAGAIN for ever.
@@ -347,10 +336,14 @@ impl Socket {
     /// Whether a receive with these flags waits: never for the error queue or TCP's urgent byte, where the kernel does not wait either.
     /// Families without an error queue ignore that flag, and others than TCP refuse MSG_OOB, answer at once, or ignore it too.
     fn may_wait_to_receive(&self, flags: MessageFlags) -> bool {
-        let queueless = matches!(self.kind().domain(), Domain::Unix | Domain::Netlink);
         let at_once = (flags.contains(MessageFlags::OOB) && self.kind().is_tcp())
-            || (flags.contains(MessageFlags::ERRQUEUE) && !queueless);
+            || (flags.contains(MessageFlags::ERRQUEUE) && self.has_error_queue());
         self.may_wait(flags, Direction::Receive) && !at_once
+    }
+
+    /// Whether MSG_ERRQUEUE has a meaning here.
+    pub(super) fn has_error_queue(&self) -> bool {
+        !matches!(self.kind().domain(), Domain::Unix | Domain::Netlink)
     }
 }
 

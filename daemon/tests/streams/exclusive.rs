@@ -2,6 +2,7 @@
 
 use farsock_proto::v1;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tonic::transport::Channel;
 
 use crate::support::{Stream, channel, connected, credit, opening, reason, sockets};
 
@@ -78,6 +79,47 @@ async fn while_a_stream_is_open_a_second_and_all_calls_are_refused_and_afterward
     assert_eq!(third.opened.receive_offset, 5);
 }
 
+async fn waiting_operations(channel: &Channel, handle: u64) -> u32 {
+    let report = v1::GetSocketRequest { handle };
+    let report = sockets(channel).get_socket(report).await;
+    let socket = report.expect("it is open").into_inner().socket;
+    socket.expect("it is told").waiting_operations
+}
+
+#[tokio::test]
+async fn a_stream_is_refused_until_what_a_dropped_receive_took_is_received() {
+    let daemon = farsock_daemon::embedded();
+    let channel = channel(&daemon).await;
+    let (handle, mut peer) = connected(&channel).await;
+    peer.write_all(b"hello").await.unwrap();
+    let mut client = sockets(&channel);
+    let all = v1::RecvRequest {
+        flags: vec![v1::MessageFlag::Waitall.into()],
+        ..recv(handle)
+    };
+    let ready = v1::PollRequest {
+        entries: vec![v1::PollEntry {
+            handle,
+            events: vec![v1::PollEvent::In.into()],
+        }],
+        ..Default::default()
+    };
+    sockets(&channel).poll(ready).await.unwrap();
+    let waiting = tokio::spawn(async move { client.recv(all).await });
+    while waiting_operations(&channel, handle).await == 0 {}
+    waiting.abort();
+    while waiting_operations(&channel, handle).await > 0 {}
+    let refused = Stream::open(&channel, opening(handle, 5)).await;
+    assert_eq!(reason(&refused.err().unwrap()), "STREAM_IN_USE");
+    let received = sockets(&channel).recv(recv(handle)).await.unwrap();
+    let payload = received.into_inner().payload;
+    assert_eq!(
+        payload,
+        Some(v1::recv_response::Payload::Data("hello".into()))
+    );
+    Stream::open(&channel, opening(handle, 5)).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_stream_is_refused_while_a_receive_waits() {
     let daemon = farsock_daemon::embedded();
@@ -85,11 +127,7 @@ async fn a_stream_is_refused_while_a_receive_waits() {
     let (handle, mut peer) = connected(&channel).await;
     let mut client = sockets(&channel);
     let waiting = tokio::spawn(async move { client.recv(recv(handle)).await });
-    let report = v1::GetSocketRequest { handle };
-    while {
-        let report = sockets(&channel).get_socket(report).await.unwrap();
-        report.into_inner().socket.unwrap().waiting_operations == 0
-    } {}
+    while waiting_operations(&channel, handle).await == 0 {}
     let refused = Stream::open(&channel, opening(handle, 5)).await;
     assert_eq!(reason(&refused.err().unwrap()), "STREAM_IN_USE");
     peer.write_all(b"hello").await.unwrap();

@@ -2,6 +2,7 @@
 
 mod crowd;
 mod descriptors;
+mod dropped;
 mod ended;
 mod order;
 mod owners;

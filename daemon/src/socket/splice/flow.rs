@@ -12,7 +12,7 @@ use super::waits::Waits;
 use crate::{
     engine::{Engine, Held},
     error::{Call, Error},
-    socket::{Direction, Ended, Socket, receive::ARRIVAL},
+    socket::{Direction, Ended, ReceiveRequest, Socket, receive::ARRIVAL},
     sys::{self, message::Framing, socket::Events, splice::Pipe},
     table::Handle,
 };
@@ -199,7 +199,9 @@ impl<'a> Flow<'a> {
         if self.from.framing() == Framing::Message {
             return self.take_message(ready);
         }
-        if let Some(pipe) = &mut self.pipe {
+        if let Some(pipe) = &mut self.pipe
+            && !self.from.has_kept()
+        {
             let would_block = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
             match pipe.fill(self.from.as_fd()) {
                 // The end, or an urgent byte before it: recv(2) steps over it and knows.
@@ -247,14 +249,12 @@ impl<'a> Flow<'a> {
     }
 
     fn receive(&self, length: usize) -> io::Result<sys::message::Received> {
-        let framing = self.from.framing();
-        sys::message::receive(
-            self.from.as_fd(),
+        let request = ReceiveRequest {
             length,
-            MessageFlags::NONE,
-            framing,
-            false,
-        )
+            flags: MessageFlags::NONE,
+            address: false,
+        };
+        self.from.receive_now(self.from.as_fd(), request)
     }
 
     /// Gives `to` all that was taken, and waits until it has room.

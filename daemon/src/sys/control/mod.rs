@@ -30,6 +30,19 @@ pub(crate) struct ReceivedRights {
     pub(crate) discarded: u32,
 }
 
+/// What MSG_PEEK does: the same sockets under further descriptors. Those that there is none for are counted as discarded.
+impl Clone for ReceivedRights {
+    fn clone(&self) -> Self {
+        let all = self.sockets.iter();
+        let sockets: Vec<_> = all.filter_map(|fd| fd.try_clone().ok()).collect();
+        let lost = self.sockets.len() - sockets.len();
+        Self {
+            discarded: self.discarded + u32::try_from(lost).unwrap_or(u32::MAX),
+            sockets,
+        }
+    }
+}
+
 /// The size of a control message's header.
 const HEADER: usize = size_of::<usize>() + 2 * size_of::<c_int>();
 
