@@ -212,5 +212,16 @@ pub(crate) fn bare_text(error: &Error) -> String {
         (Some(verb), None) => format!("{verb}: "),
         (None, _) => String::new(),
     };
-    text.strip_prefix(&prefix).unwrap_or(&text).to_owned()
+    let text = text.strip_prefix(&prefix).unwrap_or(&text);
+    // "connect 127.0.0.1:4000 on handle 3: the request's timeout was over": so the daemon says which wait it ended.
+    if let (Some((subject, rest)), Some(verb)) = (text.split_once(": "), error.verb()) {
+        let is_subject = match error.handle() {
+            Some(handle) => subject.ends_with(&format!(" on handle {handle}")),
+            None => subject.starts_with(&format!("{verb} ")),
+        };
+        if is_subject {
+            return rest.to_owned();
+        }
+    }
+    text.to_owned()
 }

@@ -80,6 +80,19 @@ impl Tried {
             handle: request.handle(),
         }
     }
+
+    /// Whether the text names the call already, and with more than is known here: "connect 127.0.0.1:80 on handle 3: ...".
+    pub(crate) fn is_subject_of(&self, text: &str) -> bool {
+        let Some((subject, _)) = text.split_once(": ") else {
+            return false;
+        };
+        match self.handle {
+            Some(handle) => subject.ends_with(&format!(" on handle {handle}")),
+            None => subject
+                .strip_prefix(self.verb)
+                .is_some_and(|rest| rest.starts_with(' ')),
+        }
+    }
 }
 
 impl Client {

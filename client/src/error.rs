@@ -274,6 +274,9 @@ impl fmt::Display for Error {
             (_, ErrorKind::Kernel { .. } | ErrorKind::GetAddrInfo { .. }) | (None, _) => {
                 f.write_str(message)
             }
+            (Some(tried), ErrorKind::Daemon { .. }) if tried.is_subject_of(message) => {
+                f.write_str(message)
+            }
             (
                 Some(Tried {
                     verb,

@@ -30,10 +30,10 @@ pub(crate) enum Error {
     #[error("handle {0} was closed while the operation waited")]
     HandleClosed(Handle),
     /// The request's own time limit was over.
-    #[error("{0}: the request's timeout was over; nothing was taken from the socket")]
+    #[error("{0}: the request's timeout was over; {left}", left = .0.left_undone())]
     TimedOut(Call),
     /// The client cancelled the operation while it waited.
-    #[error("{0}: cancelled; nothing was taken from the socket")]
+    #[error("{0}: cancelled; {left}", left = .0.left_undone())]
     Cancelled(Call),
     /// The request's own time limit was over, and until then something was done.
     #[error("{0}: the request's timeout was over")]
@@ -190,6 +190,19 @@ impl Call {
         self
     }
 
+    /// What became of it if its wait ended early.
+    fn left_undone(&self) -> &'static str {
+        match self.syscall {
+            "connect" => "the socket may go on connecting, and poll and SO_ERROR tell the end",
+            "send" | "sendto" | "sendmmsg" => "nothing was sent",
+            "accept" => "no connection was taken",
+            "splice" => "nothing was moved",
+            "request" => "it was not begun",
+            "poll" => "nothing was ready",
+            _ => "nothing was taken from the socket",
+        }
+    }
+
     /// The kernel's answer to this call.
     pub(crate) fn failed(self, source: io::Error) -> Error {
         Error::Kernel { call: self, source }
@@ -215,5 +228,22 @@ pub(crate) fn strip_os_error(error: &io::Error) -> String {
     match text.find(" (os error ") {
         Some(end) => text[..end].to_owned(),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_wait_says_what_it_left_undone() {
+        let told = |syscall| Error::TimedOut(Call::on(syscall, Handle(3))).to_string();
+        assert_eq!(
+            told("connect"),
+            "connect on handle 3: the request's timeout was over; the socket may go on connecting, and poll and SO_ERROR tell the end"
+        );
+        assert!(told("send").ends_with("; nothing was sent"));
+        assert!(told("accept").ends_with("; no connection was taken"));
+        assert!(told("recv").ends_with("; nothing was taken from the socket"));
     }
 }

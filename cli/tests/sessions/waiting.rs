@@ -11,6 +11,10 @@ fn a_timeout_ends_with_4_and_takes_nothing() {
         stderr.starts_with("farsock: recv 2: TIMED_OUT: "),
         "{stderr}"
     );
+    assert!(
+        stderr.ends_with("; nothing was taken from the socket"),
+        "{stderr}"
+    );
     assert_eq!(stderr.lines().count(), 1);
     shell.ok("send 1 later");
     assert_eq!(shell.ok("recv 2 --timeout 0"), "later");
@@ -55,4 +59,23 @@ fn a_nonblocking_socket_answers_at_once() {
     shell.ok("pair unix");
     let expected = "farsock: recv 3: EAGAIN: Resource temporarily unavailable";
     assert_eq!(shell.fails(1, "recv 3 --dontwait"), expected);
+}
+
+#[test]
+fn a_connect_whose_time_is_over_says_once_what_was_tried_and_that_it_goes_on() {
+    let shell = Shell::start();
+    let path = format!("unix:{}", shell.directory().join("full").display());
+    shell.ok("socket unix");
+    shell.ok(&format!("bind 1 {path}"));
+    shell.ok("listen 1 0");
+    shell.ok("socket unix");
+    shell.ok(&format!("connect 2 {path}"));
+    shell.ok("socket unix");
+    assert_eq!(
+        shell.fails(4, &format!("connect 3 {path} --timeout 20ms")),
+        format!(
+            "farsock: connect 3 {path}: TIMED_OUT: the request's timeout was over; the socket may go on connecting, and poll and \
+             SO_ERROR tell the end"
+        )
+    );
 }

@@ -94,6 +94,10 @@ pub(crate) fn theme() -> Theme {
     theme.case("IP_MULTICAST_IF, _TTL and _ALL read back", |s| {
         let (near, _far) = sender_and_receiver(s);
         s.get(near, SOL_IP, IP_MULTICAST_IF).gives("[127, 0, 0, 1]");
+        // struct ip_mreqn with the loopback's index, of which no address is read back.
+        let by_index = [[0; 4], [0; 4], 1_i32.to_ne_bytes()].concat();
+        s.set_bytes(near, SOL_IP, IP_MULTICAST_IF, by_index);
+        s.get(near, SOL_IP, IP_MULTICAST_IF).gives("[0, 0, 0, 0]");
         for ttl in [0, 1, 255, -1, 256] {
             s.set(near, SOL_IP, IP_MULTICAST_TTL, ttl).either();
             s.get(near, SOL_IP, IP_MULTICAST_TTL);
