@@ -10,7 +10,7 @@ use farsock_proto::{
 };
 
 use super::{
-    Frames, Kind, Opening, Outgoing, Said, Staging,
+    Frames, Hears, Kind, Opening, Outgoing, Said, Staging,
     state::Item,
     wire::{self, HEADROOM},
 };
@@ -27,8 +27,10 @@ const SHORT: usize = 4 << 10;
 const FEW: usize = 1 << 10;
 
 /// Bytes of a connection.
-#[derive(Debug)]
-pub(crate) struct ByteFlow;
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ByteFlow {
+    pub(crate) hears: Hears,
+}
 
 impl Kind for ByteFlow {
     const PATH: &'static str = "/farsock.v1.StreamService/Stream";
@@ -41,6 +43,10 @@ impl Kind for ByteFlow {
     type Staging = Copied;
     type In = Bytes;
     type Response = StreamResponse;
+
+    fn hears(&self) -> Option<Hears> {
+        Some(self.hears)
+    }
 
     fn open(&self, opening: Opening) -> Bytes {
         request(Request::Open(OpenStream {

@@ -47,6 +47,12 @@ pub(crate) trait Kind: Sized + Send + Sync + 'static {
     /// The RPC's response.
     type Response: prost::Message + Default;
 
+    /// Who hears an error that the kernel keeps for the next call, if the daemon's call took it ahead; none: each direction tells
+    /// its own.
+    fn hears(&self) -> Option<Hears> {
+        None
+    }
+
     /// The first message, framed.
     fn open(&self, opening: Opening) -> Bytes;
 
@@ -61,6 +67,15 @@ pub(crate) trait Kind: Sized + Send + Sync + 'static {
 
     /// What a response says.
     fn said(&self, response: Self::Response) -> Result<Said<Self::In>, Violation>;
+}
+
+/// Who hears an error that the kernel keeps for the next call on a connection (sk_err).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hears {
+    /// The next call, be it a receive or a send: as of TCP.
+    NextCall,
+    /// The next receive: a send on a unix socket says EPIPE and leaves the error alone.
+    NextReceive,
 }
 
 /// What the user gave last.

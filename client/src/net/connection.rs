@@ -13,20 +13,22 @@ use tokio::io::ReadBuf;
 
 use crate::{
     RemoteSocket, Result,
-    flow::{Flow, bytes::ByteFlow},
+    flow::{Flow, Hears, bytes::ByteFlow},
 };
 
 /// A connected stream socket.
 #[derive(Debug)]
 pub(crate) struct Connection {
     socket: RemoteSocket,
+    kind: ByteFlow,
     flow: OnceLock<Arc<Flow<ByteFlow>>>,
 }
 
 impl Connection {
-    pub(super) fn new(socket: RemoteSocket) -> Self {
+    pub(super) fn new(socket: RemoteSocket, hears: Hears) -> Self {
         Self {
             socket,
+            kind: ByteFlow { hears },
             flow: OnceLock::new(),
         }
     }
@@ -142,12 +144,12 @@ impl Connection {
     pub(super) fn poll_shutdown(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flow = self.flow();
         flow.finish();
-        Poll::Ready(ready!(flow.poll_finished(context)).map_err(io::Error::from))
+        Poll::Ready(written(ready!(flow.poll_finished(context))))
     }
 
     fn flow(&self) -> &Arc<Flow<ByteFlow>> {
         self.flow
-            .get_or_init(|| Flow::start(&self.socket, ByteFlow))
+            .get_or_init(|| Flow::start(&self.socket, self.kind))
     }
 
     /// Takes the socket out, and leaves its number.
@@ -166,20 +168,23 @@ impl Drop for Connection {
     }
 }
 
-/// After the end of one's own side, a write is what it is on a local socket.
+/// After the end of one's own side, and of a connection that is known to be gone, a write is what it is on a local socket.
 fn written<T>(given: Result<Option<T>>) -> io::Result<T> {
     given?.ok_or_else(|| io::ErrorKind::BrokenPipe.into())
 }
 
 /// What connections have in common, for users.
 macro_rules! over_connection {
-    ($type:ident) => {
+    ($type:ident, $hears:ident) => {
         impl $type {
             /// A connection that exists already. Nothing is checked: calls tell what the socket is.
             #[must_use]
             pub fn from_socket(socket: crate::RemoteSocket) -> Self {
                 Self {
-                    connection: super::connection::Connection::new(socket),
+                    connection: super::connection::Connection::new(
+                        socket,
+                        crate::flow::Hears::$hears,
+                    ),
                 }
             }
 

@@ -114,7 +114,9 @@ impl Datagrams {
     ///
     /// # Errors
     ///
-    /// What receiving met, such as ECONNREFUSED of a connected socket, once each; receiving goes on.
+    /// What receiving met, such as ECONNREFUSED of a connected socket, once each; receiving goes on. It receives ahead, and so such
+    /// an error, which a local socket keeps for the next call, is mostly told here: who only sends, and must know of it, calls this as
+    /// well.
     pub async fn recv(&self) -> Result<Vec<ReceivedMessage>> {
         let _turn = self.receiving.lock().await;
         let taken = poll_fn(|context| {

@@ -12,12 +12,16 @@ use super::{
 use crate::{Client, OptionValue, Result, SocketType};
 
 /// A TCP connection of the daemon.
+///
+/// When it is reset, or times out, the next read or write hears that, as on a local socket: one of them, and once. Another read
+/// comes to the end, another write is [`BrokenPipe`](std::io::ErrorKind::BrokenPipe). A read receives what had arrived before it
+/// hears anything, a write does not wait for that.
 #[derive(Debug)]
 pub struct TcpStream {
     connection: Connection,
 }
 
-over_connection!(TcpStream);
+over_connection!(TcpStream, NextCall);
 connected_messages!(TcpStream);
 
 impl Client {

@@ -9,12 +9,16 @@ use super::{
 use crate::{Address, Client, Domain, Protocol, Result, SocketType};
 
 /// A unix stream connection of the daemon.
+///
+/// When the peer has closed it with unread bytes, the next read after all that had arrived is
+/// [`ConnectionReset`](std::io::ErrorKind::ConnectionReset), once, and another comes to the end; each write is
+/// [`BrokenPipe`](std::io::ErrorKind::BrokenPipe), as on a local socket.
 #[derive(Debug)]
 pub struct UnixStream {
     connection: Connection,
 }
 
-over_connection!(UnixStream);
+over_connection!(UnixStream, NextReceive);
 connected_messages!(UnixStream);
 
 impl UnixStream {

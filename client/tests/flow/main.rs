@@ -16,5 +16,6 @@ mod others;
 mod pattern;
 #[path = "../support/pipes.rs"]
 mod pipes;
+mod reset;
 mod told;
 mod world;

@@ -1,6 +1,6 @@
 //! What the client says and hears, message by message.
 
-use std::{future::poll_fn, io::ErrorKind, pin::Pin, task::Poll};
+use std::{future::poll_fn, io::ErrorKind, pin::Pin, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use farsock_proto::v1::{
@@ -72,14 +72,13 @@ async fn an_error_comes_after_the_bytes_before_it() {
     far.hear_open().await;
     far.open(0, 100, 0);
     far.send("last words");
-    let error = reset();
     far.say(Saying::ReceivingEnded(v1::ReceivingEnded {
         offset: 10,
-        error: Some(error.clone()),
+        error: Some(reset()),
     }));
     far.say(Saying::SendingEnded(v1::SendingEnded {
         offset: 1,
-        error: Some(error),
+        error: Some(broken_pipe()),
     }));
     let mut all = Vec::new();
     let error = near.read_to_end(&mut all).await.unwrap_err();
@@ -89,9 +88,97 @@ async fn an_error_comes_after_the_bytes_before_it() {
     let source = source.downcast_ref::<farsock_client::Error>().unwrap();
     assert_eq!(source.errno_name(), Some("ECONNRESET"));
     let error = near.write_all(b"y").await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    assert_eq!(near.read_to_end(&mut all).await.unwrap(), 0);
     // Nothing is left to say.
     assert!(far.is_left().await);
+}
+
+#[tokio::test]
+async fn a_write_hears_what_receiving_ahead_met_and_a_read_comes_to_the_end() {
+    for shuts_down in [false, true] {
+        let (mut near, mut streams) = connection().await;
+        near.write_all(b"x").await.unwrap();
+        let mut far = streams.recv().await.unwrap();
+        far.hear_open().await;
+        far.open(0, 100, 0);
+        far.send("last words");
+        far.say(Saying::ReceivingEnded(v1::ReceivingEnded {
+            offset: 10,
+            error: Some(reset()),
+        }));
+        far.say(Saying::SendingEnded(v1::SendingEnded {
+            offset: 1,
+            error: Some(broken_pipe()),
+        }));
+        // The client has heard both.
+        assert!(far.is_left().await);
+        let first = if shuts_down {
+            near.shutdown().await
+        } else {
+            near.write_all(b"y").await
+        };
+        assert_eq!(first.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        for _ in 0..2 {
+            let error = near.write_all(b"y").await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+        }
+        let mut all = Vec::new();
+        near.read_to_end(&mut all).await.unwrap();
+        assert_eq!(all, b"last words");
+        let error = near.shutdown().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    }
+}
+
+#[tokio::test]
+async fn a_read_hears_what_sending_met_if_it_comes_first() {
+    let (mut near, mut streams) = connection().await;
+    near.write_all(b"x").await.unwrap();
+    let mut far = streams.recv().await.unwrap();
+    far.hear_open().await;
+    far.open(0, 100, 0);
+    far.say(Saying::SendingEnded(v1::SendingEnded {
+        offset: 0,
+        error: Some(reset()),
+    }));
+    far.send("last words");
+    far.say(Saying::ReceivingEnded(v1::ReceivingEnded {
+        offset: 10,
+        error: None,
+    }));
+    let mut all = Vec::new();
+    let error = near.read_to_end(&mut all).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert_eq!(all, b"last words");
+    assert_eq!(near.read_to_end(&mut all).await.unwrap(), 0);
+    let error = near.write_all(b"y").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+}
+
+#[tokio::test]
+async fn a_write_that_waits_for_room_hears_what_receiving_met() {
+    let (mut near, mut streams) = connection().await;
+    near.write_chunk(Bytes::from(vec![1; 1 << 20]))
+        .await
+        .unwrap();
+    let mut far = streams.recv().await.unwrap();
+    far.hear_open().await;
+    far.open(0, 0, 0);
+    let mut waiting = Box::pin(near.write_all(b"more"));
+    let polled = poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context).is_ready()));
+    assert!(!polled.await);
+    far.say(Saying::ReceivingEnded(v1::ReceivingEnded {
+        offset: 0,
+        error: Some(reset()),
+    }));
+    let waiting = tokio::time::timeout(Duration::from_secs(60), waiting);
+    let error = waiting.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    // It need not ask the daemon.
+    let error = near.write_all(b"more").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    assert_eq!(near.read_chunk(1).await.unwrap(), "");
 }
 
 #[tokio::test]
@@ -261,17 +348,25 @@ async fn a_refusal_of_the_daemons_own_is_told_to_both_directions() {
 }
 
 fn reset() -> v1::OperationError {
+    errno("ECONNRESET", "104", "recv")
+}
+
+fn broken_pipe() -> v1::OperationError {
+    errno("EPIPE", "32", "send")
+}
+
+fn errno(name: &str, number: &str, syscall: &str) -> v1::OperationError {
     use tonic_types::{ErrorDetails, StatusExt};
 
-    let metadata = [("errno", "104"), ("syscall", "recv"), ("handle", "5")];
+    let metadata = [("errno", number), ("syscall", syscall), ("handle", "5")];
     let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    let details = ErrorDetails::with_error_info("ECONNRESET", "errno.farsock", metadata);
-    let status = Status::with_error_details(tonic::Code::FailedPrecondition, "reset", details);
+    let details = ErrorDetails::with_error_info(name, "errno.farsock", metadata);
+    let status = Status::with_error_details(tonic::Code::FailedPrecondition, name, details);
     let details = status.details();
     let status = <tonic_types::pb::Status as prost::Message>::decode(details).expect("a status");
     v1::OperationError {
         code: tonic::Code::FailedPrecondition.into(),
-        message: "reset".to_owned(),
+        message: name.to_owned(),
         details: status.details,
     }
 }

@@ -5,7 +5,7 @@ use std::task::Waker;
 use farsock_proto::{Violation, v1};
 
 use super::{
-    super::{Kind, Said, nonsense, tried},
+    super::{Hears, Kind, Said, nonsense, tried},
     Flow, State,
     waiting::wake,
 };
@@ -29,12 +29,11 @@ impl<K: Kind> Flow<K> {
             Said::Item(item, cost) => state.arrive(item, cost, &mut unwanted),
             Said::ReceivingEnded(ended) => {
                 let how = self.end_of(ended.error);
-                let reader = state.inbox.end(ended.offset, how);
-                reader.map(|reader| [reader, None])
+                state.end_receiving(ended.offset, how, self.kind.hears())
             }
             Said::SendingEnded(ended) => {
                 let how = self.end_of(ended.error);
-                Ok([state.outbox.end(how), None])
+                state.end_sending(how, self.kind.hears())
             }
             Said::SendFailed(failed) => {
                 let why = || self.error_of(failed.error.unwrap_or_default());
@@ -77,6 +76,28 @@ impl<K: Kind> State<K> {
         }
         let writer = self.outbox.credit(credit)?;
         Ok([self.body.take(), writer])
+    }
+
+    /// Nothing more comes. A writer who waits may be the first to hear why.
+    fn end_receiving(
+        &mut self,
+        offset: u64,
+        how: Result<()>,
+        hears: Option<Hears>,
+    ) -> Result<Woken, Violation> {
+        let pending = &mut self.pending;
+        let how = || pending.receiving_ended(how, hears);
+        let reader = self.inbox.end(offset, how)?;
+        Ok([reader, self.outbox.writer.take()])
+    }
+
+    /// The daemon takes no more.
+    fn end_sending(&mut self, how: Result<()>, hears: Option<Hears>) -> Result<Woken, Violation> {
+        if self.outbox.ended.is_none() {
+            let receiving_has_ended = self.inbox.ended.is_some();
+            self.pending.sending_ended(&how, hears, receiving_has_ended);
+        }
+        Ok([self.outbox.end(how), None])
     }
 
     /// Keeps what has arrived for the user; one who has let go does not want it.

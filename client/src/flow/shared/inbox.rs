@@ -34,15 +34,20 @@ impl<I> Inbox<I> {
         std::mem::take(&mut self.queue)
     }
 
-    /// Nothing comes after `offset`. Returns whom to wake.
-    pub(super) fn end(&mut self, offset: u64, how: Result<()>) -> Result<Option<Waker>, Violation> {
+    /// Nothing comes after `offset`; `how` it ended is asked once, as the daemon says it again on each connection. Returns whom to
+    /// wake.
+    pub(super) fn end(
+        &mut self,
+        offset: u64,
+        how: impl FnOnce() -> Result<()>,
+    ) -> Result<Option<Waker>, Violation> {
         if offset != self.receiving.received() {
             return Err(Violation::new(
                 "receiving_ended.offset",
                 format!("{offset} is not where it was"),
             ));
         }
-        self.ended.get_or_insert(how);
+        self.ended.get_or_insert_with(how);
         Ok(self.reader.take())
     }
 }

@@ -7,6 +7,7 @@ mod failures;
 mod hear;
 mod inbox;
 mod outbox;
+mod pending;
 mod user;
 mod waiting;
 
@@ -20,6 +21,7 @@ pub(crate) use self::outbox::Outgoing;
 use self::{
     inbox::Inbox,
     outbox::Outbox,
+    pending::Pending,
     waiting::{Waiting, wake},
 };
 use super::Kind;
@@ -40,6 +42,7 @@ pub(crate) struct Flow<K: Kind> {
 struct State<K: Kind> {
     outbox: Outbox<K>,
     inbox: Inbox<K::In>,
+    pending: Pending,
     /// Why there is no flow any more.
     over: Option<Error>,
     released: Option<Released>,
@@ -79,6 +82,7 @@ impl<K: Kind> Flow<K> {
             state: Mutex::new(State {
                 outbox: Outbox::new(),
                 inbox: Inbox::new(K::WINDOW, K::WIDEST),
+                pending: Pending::default(),
                 over: None,
                 released: None,
                 driver_ended: false,

@@ -14,7 +14,8 @@ impl<K: Kind> Flow<K> {
     }
 
     /// Takes of what has arrived, by `take`, which tells what it cost and is given a queue that is not empty; none at the
-    /// end. Errors come after all that arrived before them, and again each time.
+    /// end. Errors come after all that arrived before them, and again each time; one that the kernel keeps for the next call comes
+    /// once, here or at a send.
     pub(crate) fn poll_receive<T>(
         &self,
         context: &mut Context<'_>,
@@ -22,6 +23,11 @@ impl<K: Kind> Flow<K> {
     ) -> Poll<Result<Option<T>>> {
         let mut state = self.lock();
         if state.inbox.queue.is_empty() {
+            if state.inbox.ended.is_some()
+                && let Some(error) = state.pending.hear_receiving()
+            {
+                return Poll::Ready(Err(error));
+            }
             if let Some(ended) = &state.inbox.ended {
                 return Poll::Ready(ended.clone().map(|()| None));
             }
@@ -45,13 +51,20 @@ impl<K: Kind> Flow<K> {
     }
 
     /// Gives what there is room for, by `give`, which is told how much may wait and whether something does; none if this
-    /// side has ended its direction.
+    /// side has ended its direction, or the user has heard that the connection is gone. What the kernel kept for the next call comes
+    /// first, even before bytes that wait to be received.
     pub(crate) fn poll_send<T>(
         &self,
         context: &mut Context<'_>,
         give: impl FnOnce(&mut Outgoing<'_, K>) -> T,
     ) -> Poll<Result<Option<T>>> {
         let mut state = self.lock();
+        if let Some(error) = state.pending.hear_sending() {
+            return Poll::Ready(Err(error));
+        }
+        if state.pending.is_broken() {
+            return Poll::Ready(Ok(None));
+        }
         match &state.outbox.ended {
             Some(Err(error)) => return Poll::Ready(Err(error.clone())),
             Some(Ok(())) => return Poll::Ready(Ok(None)),
@@ -86,11 +99,23 @@ impl<K: Kind> Flow<K> {
         wake(body);
     }
 
-    /// Whether the sending direction has ended.
-    pub(crate) fn poll_finished(&self, context: &mut Context<'_>) -> Poll<Result<()>> {
+    /// Whether the sending direction has ended. If a send has failed on a connection that is gone, it is told as at
+    /// [`poll_send`](Self::poll_send); shutdown(2) of its own leaves the kernel's error alone, and says ENOTCONN.
+    pub(crate) fn poll_finished(&self, context: &mut Context<'_>) -> Poll<Result<Option<()>>> {
         let mut state = self.lock();
-        if let Some(ended) = &state.outbox.ended {
-            return Poll::Ready(ended.clone());
+        match state.outbox.ended.clone() {
+            Some(Ok(())) => return Poll::Ready(Ok(Some(()))),
+            Some(Err(error)) if error.errno_name() == Some("ENOTCONN") => {
+                return Poll::Ready(Err(error));
+            }
+            Some(Err(error)) => {
+                return Poll::Ready(match state.pending.hear_sending() {
+                    Some(error) => Err(error),
+                    None if state.pending.is_broken() => Ok(None),
+                    None => Err(error),
+                });
+            }
+            None => {}
         }
         if let Some(over) = &state.over {
             return Poll::Ready(Err(over.clone()));
