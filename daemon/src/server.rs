@@ -1,7 +1,7 @@
 //! The server: an engine behind listeners, from its first connection to its last.
 //!
 //! Tasks: one accept loop per listener and one per connection, all on one tracker that [`Server::run`] waits for; and the one that gives
-//! memory back ([`memory`]), which ends with it.
+//! memory back (`memory`), which ends with it.
 
 use std::{io, sync::Arc, time::Duration};
 
