@@ -68,6 +68,7 @@ pub(crate) async fn connect(daemon: &farsock_daemon::Embedded) -> Client {
 /// Runs the sequence in both worlds, one after the other; tells where they differ, or where the oracle's world is not what the
 /// case says.
 pub(crate) async fn compare(client: &Client, script: &Script) -> Result<(), String> {
+    direct::keep_time_stamps_on();
     let expected = run(&mut Direct::new(Place::new()), script).await;
     let actual = run(&mut Remote::new(client.clone(), Place::new()), script).await;
 

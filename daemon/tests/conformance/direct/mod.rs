@@ -9,6 +9,7 @@ mod control;
 mod perform;
 mod receive;
 mod relay;
+mod stamps;
 
 use std::{
     collections::HashMap,
@@ -26,6 +27,7 @@ use std::{
 use farsock_client::Address;
 
 pub(crate) use perform::EVENTS;
+pub(crate) use stamps::keep_on as keep_time_stamps_on;
 
 use crate::{
     call::{Call, Slot},
