@@ -9,7 +9,7 @@ use farsock_proto::{
     },
     v1::{self, operation_result::Outcome, socket_service_server as server},
 };
-use tonic::{Code, Request, Response, Status, metadata::MetadataMap};
+use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use super::{
     session::{self, ApiSessions},
@@ -172,7 +172,6 @@ pub(super) fn companions(extensions: &tonic::Extensions) -> Result<Companions, S
 pub(super) fn check_instance(engine: &Engine, metadata: &MetadataMap) -> Result<(), Status> {
     match metadata.get(INSTANCE_METADATA) {
         Some(id) if id.as_bytes() != engine.instance_id().as_bytes() => Err(status::daemon(
-            Code::FailedPrecondition,
             Reason::InstanceChanged,
             format!(
                 "the daemon was restarted: this is instance {}, and earlier handles are gone",

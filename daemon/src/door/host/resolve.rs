@@ -87,13 +87,13 @@ pub(super) fn violations(wrong: &[Violation]) -> Status {
 
 /// What the caller is told when there is no answer.
 pub(super) fn status(error: &ResolveError) -> Status {
-    let (code, reason) = match error {
+    let reason = match error {
         ResolveError::Failed(failed) => return getaddrinfo_status(failed),
-        ResolveError::Full => (Code::ResourceExhausted, Reason::QuotaExceeded),
-        ResolveError::TimedOut => (Code::DeadlineExceeded, Reason::TimedOut),
-        ResolveError::Draining => (Code::Unavailable, Reason::Draining),
+        ResolveError::Full => Reason::QuotaExceeded,
+        ResolveError::TimedOut => Reason::TimedOut,
+        ResolveError::Draining => Reason::Draining,
     };
-    door::status::daemon(code, reason, error.to_string(), None)
+    door::status::daemon(reason, error.to_string(), None)
 }
 
 fn getaddrinfo_status(error: &GetaddrinfoError) -> Status {

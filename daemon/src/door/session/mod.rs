@@ -10,7 +10,7 @@ use farsock_proto::{
     Violation, time,
     v1::{self, session_service_server as server},
 };
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     status,
@@ -184,37 +184,29 @@ pub(super) fn find(
 /// The status of a message that a session refused.
 pub(super) fn refused(id: u64, refusal: Refusal) -> Status {
     use farsock_proto::reason::Reason;
-    let (code, reason, what) = match refusal {
+    let (reason, what) = match refusal {
         Refusal::Zero => {
             return status::invalid(&Violation::new("request_id", "is 0: ids count from 1"));
         }
-        Refusal::Mismatch => (
-            Code::AlreadyExists,
-            Reason::RequestMismatch,
-            "belongs to another operation",
-        ),
+        Refusal::Mismatch => (Reason::RequestMismatch, "belongs to another operation"),
         Refusal::Forgotten => (
-            Code::FailedPrecondition,
             Reason::RequestForgotten,
             "was acknowledged: its result is gone",
         ),
         Refusal::Unknown => (
-            Code::NotFound,
             Reason::RequestUnknown,
             "names, or follows, an operation that is not known",
         ),
         Refusal::InFlightFull => (
-            Code::ResourceExhausted,
             Reason::QuotaExceeded,
             "is one operation more than may be in flight",
         ),
         Refusal::ResultsFull => (
-            Code::ResourceExhausted,
             Reason::ResultsFull,
             "has no room for its result: acknowledge earlier ones",
         ),
     };
-    status::daemon(code, reason, format!("request {id} {what}"), None)
+    status::daemon(reason, format!("request {id} {what}"), None)
 }
 
 fn terms(owner: Owner, request: v1::OpenSessionRequest) -> Result<Terms, Violation> {

@@ -24,7 +24,7 @@ use farsock_proto::{
 };
 use foldhash::quality::RandomState;
 use futures_util::{Stream, stream};
-use tonic::{Code, Status, Streaming};
+use tonic::{Status, Streaming};
 
 use super::{ApiSession, ApiSessions, find, refused};
 use crate::{
@@ -274,32 +274,21 @@ fn respond(message: Outgoing) -> OperateResponse {
 
 /// How a stream ends that is no longer attached.
 fn detached(why: Detached) -> Status {
-    let (code, reason, message) = match why {
+    let (reason, message) = match why {
         Detached::Taken => (
-            Code::Aborted,
             Reason::SessionTaken,
             "a newer stream has attached to the session",
         ),
         Detached::Expired => (
-            Code::Aborted,
             Reason::SessionExpired,
             "the session is over: its lease was, or it was closed",
         ),
-        Detached::Draining => (
-            Code::Unavailable,
-            Reason::Draining,
-            "the daemon is shutting down",
-        ),
+        Detached::Draining => (Reason::Draining, "the daemon is shutting down"),
         Detached::Unread => (
-            Code::ResourceExhausted,
             Reason::QuotaExceeded,
             "the client goes on without reading what it is told",
         ),
-        Detached::Unreadable => (
-            Code::InvalidArgument,
-            Reason::InvalidRequest,
-            "a message cannot be read",
-        ),
+        Detached::Unreadable => (Reason::InvalidRequest, "a message cannot be read"),
     };
-    status::daemon(code, reason, message.to_owned(), None)
+    status::daemon(reason, message.to_owned(), None)
 }
