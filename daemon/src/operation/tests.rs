@@ -68,6 +68,31 @@ async fn tcp(context: &Context) -> Handle {
 
 /// Sends the socket away, and takes O_NONBLOCK from it as who received it may.
 async fn share(context: &Context, handle: Handle) {
+    send_away(context, handle).await;
+    let socket = context.socket(handle).expect("it is open");
+    set_blocking(socket.as_fd()).expect("it is open");
+}
+
+/// Sends the socket to itself: the handle by which it is received is of the same open socket.
+async fn receive_again(context: &Context, handle: Handle) -> Handle {
+    let far = send_away(context, handle).await;
+    let receive = RecvMessages {
+        handle: far,
+        count: 1,
+        length: 16,
+        control_length: 64,
+        flags: MessageFlags::NONE,
+        timeout: None,
+    };
+    let received = execute(context, receive).await.expect("it was sent");
+    match &*received[0].control {
+        [ControlMessage::Rights(rights)] => Handle(rights.handles[0]),
+        other => panic!("no socket came: {other:?}"),
+    }
+}
+
+/// Sends the socket; where it can be received.
+async fn send_away(context: &Context, handle: Handle) -> Handle {
     let pair = CreateSocketPair {
         domain: Domain::Unix,
         kind: SocketType::Dgram,
@@ -75,7 +100,7 @@ async fn share(context: &Context, handle: Handle) {
         nonblocking: false,
         new_handles: (0, 0),
     };
-    let (near, _far) = execute(context, pair).await.expect("a pair");
+    let (near, far) = execute(context, pair).await.expect("a pair");
     let send = SendMessages {
         handle: near,
         messages: vec![OutgoingMessage {
@@ -90,8 +115,7 @@ async fn share(context: &Context, handle: Handle) {
         timeout: None,
     };
     execute(context, send).await.expect("there is room");
-    let socket = context.socket(handle).expect("it is open");
-    set_blocking(socket.as_fd()).expect("it is open");
+    far
 }
 
 #[test]
@@ -106,6 +130,31 @@ fn accept_does_not_block_though_somebody_else_made_the_listener_blocking() {
         share(&context, listener).await;
         let accept = Accept {
             handle: listener,
+            nonblocking: false,
+            timeout: Some(SHORT),
+            new_handle: 0,
+        };
+        let nobody = execute(&context, accept)
+            .await
+            .expect_err("nobody connects");
+        assert!(matches!(nobody, Error::TimedOut(_)), "{nobody}");
+    });
+}
+
+#[test]
+fn accept_does_not_block_on_a_received_listener_that_its_sender_made_blocking() {
+    on_a_thread(async |context| {
+        let sent = tcp(&context).await;
+        let listen = Listen {
+            handle: sent,
+            backlog: 1,
+        };
+        execute(&context, listen).await.expect("a port is chosen");
+        let received = receive_again(&context, sent).await;
+        let socket = context.socket(sent).expect("it is open");
+        set_blocking(socket.as_fd()).expect("it is open");
+        let accept = Accept {
+            handle: received,
             nonblocking: false,
             timeout: Some(SHORT),
             new_handle: 0,
@@ -147,5 +196,93 @@ fn connect_does_not_block_though_somebody_else_made_the_socket_blocking() {
             .await
             .expect_err("nobody has room");
         assert!(matches!(full, Error::TimedOut(_)), "{full}");
+    });
+}
+
+#[test]
+fn the_send_limit_of_tcp_is_for_the_whole_send_however_often_there_is_room() {
+    on_a_thread(async |context| {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let socket = tcp(&context).await;
+        let connect = Connect {
+            handle: socket,
+            address: Address::Ip(listener.local_addr().expect("it is bound")),
+            timeout: None,
+        };
+        execute(&context, connect).await.expect("it listens");
+        let (mut peer, _) = listener.accept().expect("it is connected");
+        let open = context.socket(socket).expect("it is open");
+        let limit = Some(Duration::from_secs(1));
+        socket2::SockRef::from(&*open)
+            .set_write_timeout(limit)
+            .expect("it is open");
+        // Makes room all the time, and never enough.
+        let reader = thread::spawn(move || {
+            let mut total = 0;
+            let mut piece = vec![0; 256 << 10];
+            loop {
+                match std::io::Read::read(&mut peer, &mut piece).expect("it is not reset") {
+                    0 => return total,
+                    count => total += count,
+                }
+                thread::sleep(Duration::from_millis(50));
+            }
+        });
+        const WHOLE: usize = 40 << 20;
+        let send = Send {
+            handle: socket,
+            data: vec![0; WHOLE].into(),
+            flags: MessageFlags::NONE,
+            timeout: None,
+        };
+        let sent = execute(&context, send).await.expect("there was room");
+        assert!(sent < WHOLE, "{sent}");
+        drop(open);
+        let close = Close {
+            handle: socket,
+            abort: false,
+        };
+        execute(&context, close).await.expect("it is open");
+        let total = tokio::task::spawn_blocking(|| reader.join())
+            .await
+            .expect("it is not aborted");
+        assert_eq!(total.expect("it reads to the end"), sent);
+    });
+}
+
+#[test]
+fn a_session_that_is_over_gets_no_more_sockets_and_keeps_no_room() {
+    on_a_thread(async |context| {
+        let block = context.engine.table.block("a session".to_owned());
+        let context = Context {
+            session: Some(Arc::clone(&block)),
+            ..context
+        };
+        tcp(&context).await;
+        let removed = context.engine.table.remove_session(&block);
+        assert_eq!(removed.len(), 1);
+        // More often than there is room.
+        for _ in 0..20 {
+            let one = CreateSocket {
+                domain: Domain::Inet,
+                kind: SocketType::Stream,
+                protocol: Protocol::Default,
+                nonblocking: false,
+                options: Vec::new(),
+                new_handle: 0,
+            };
+            let over = execute(&context, one).await;
+            assert!(matches!(over, Err(Error::SessionExpired)), "{over:?}");
+            let two = CreateSocketPair {
+                domain: Domain::Unix,
+                kind: SocketType::Stream,
+                protocol: Protocol::Default,
+                nonblocking: false,
+                new_handles: (0, 0),
+            };
+            let over = execute(&context, two).await;
+            assert!(matches!(over, Err(Error::SessionExpired)), "{over:?}");
+        }
+        assert_eq!(context.engine.table.len(), 0);
     });
 }

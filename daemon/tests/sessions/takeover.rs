@@ -4,6 +4,9 @@ use crate::support::*;
 
 #[tokio::test]
 async fn what_a_stream_says_after_a_newer_one_attached_comes_to_nothing() {
+    const SENDS: u64 = 48;
+    // The pair, and each send with its receive.
+    const KNOWN: u32 = 1 + 2 * 48;
     let daemon = farsock_daemon::embedded();
     let old_channel = channel(&daemon).await;
     let session = open(&old_channel).await;
@@ -13,20 +16,21 @@ async fn what_a_stream_says_after_a_newer_one_attached_comes_to_nothing() {
         .unwrap();
     old.start(1, datagram_pair(near, far));
     old.succeeded(1).await;
-    // More than the stream's window, so that the daemon cannot tell the older stream that it is over.
-    for id in 0..4 {
+    // More than the client's window for a stream, which is 2 MiB, and what the connection buffers: the older stream is still at its
+    // results when it is over, and reads what its client says.
+    for id in 0..SENDS {
         old.start(100 + id, send(near, &[0; 60_000]));
         old.start(200 + id, recv(far, 60_000));
     }
     let new_channel = channel(&daemon).await;
     until(&new_channel, &session.session_id, |session| {
-        session.is_some_and(|session| session.kept_results == 9)
+        session.is_some_and(|session| session.kept_results == KNOWN)
     })
     .await;
     let mut new = Stream::attach(&new_channel, &session.session_id)
         .await
         .unwrap();
-    assert_eq!(new.known.len(), 9);
+    assert_eq!(new.known.len(), KNOWN as usize);
 
     // On their way when the newer stream attached, or sent by who does not know yet.
     old.start(2, close(near));
@@ -35,9 +39,9 @@ async fn what_a_stream_says_after_a_newer_one_attached_comes_to_nothing() {
     // Behind them on the same connection.
     for _ in 0..20 {
         let session = listed(&old_channel, &session.session_id).await.unwrap();
-        assert_eq!((session.sockets, session.kept_results), (2, 9));
+        assert_eq!((session.sockets, session.kept_results), (2, KNOWN));
     }
-    for _ in 0..9 {
+    for _ in 0..KNOWN {
         new.next().await;
     }
     new.start(2, send(near, b"2"));

@@ -51,6 +51,21 @@ pub(crate) fn theme() -> Theme {
         s.send(client, "x");
         s.recv(server, 16).gives("x");
     });
+    theme.each(&UNIX, "a socket travels with its options", |s, kind| {
+        let (near, far) = s.pair(kind);
+        let (travels, stays) = s.pair(UNIX_STREAM);
+        s.set(travels, SOL_SOCKET, libc::SO_RCVLOWAT, 6);
+        s.send_messages(near, vec![out("x").with(Ctl::Rights(vec![travels]))]);
+        let received = s.slot();
+        s.recv_messages(far, 1).makes(&[received]);
+        s.close(travels);
+        let begun = s.recv(received, 16).gives("abcdef").starts();
+        s.waits(begun);
+        s.send(stays, "abc");
+        s.waits(begun);
+        s.send(stays, "def");
+        s.finish(begun);
+    });
     theme.each(&UNIX, "several sockets travel in order", |s, kind| {
         let (near, far) = s.pair(kind);
         let udp = s.bound(UDP4);

@@ -296,6 +296,23 @@ pub(crate) fn theme() -> Theme {
             s.send(near, "x").fails("EAGAIN");
         },
     );
+    theme.case(
+        "unix stream: SO_SNDTIMEO is for each buffer of a send, and begins again with the next",
+        |s| {
+            let (near, far) = s.pair(UNIX_STREAM);
+            // The least that there is: a send makes buffers of half of it, and waits until both are received.
+            s.set(near, SOL_SOCKET, libc::SO_SNDBUF, 1);
+            s.time_limit(near, SO_SNDTIMEO, Duration::from_secs(4));
+            let begun = s.send(near, long(10_000)).gives("10000").starts();
+            for _ in 0..2 {
+                s.waits(begun);
+                // Within the limit, and twice is longer than it.
+                s.poll_for(far, Duration::from_millis(2_100));
+                s.recv(far, 4_480).gives("4480 bytes");
+            }
+            s.finish(begun);
+        },
+    );
     theme.each(&STREAMS, "a long send goes through whole", |s, kind| {
         let (near, far) = s.connected(kind);
         let long = long(300_000);
