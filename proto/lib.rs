@@ -10,7 +10,7 @@
 //! host (families, levels, flags) pass through as they are: only the daemon knows them, and this
 //! crate builds anywhere.
 //!
-//! [`reason`] names the errors.
+//! [`reason`] names the errors, and [`escape`] makes text of unknown origin safe to print.
 //!
 //! ```
 //! use farsock_proto::{address::Address, v1};
@@ -48,6 +48,7 @@ pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "
 
 pub mod address;
 pub mod codec;
+pub mod escape;
 mod from;
 pub mod message;
 mod oneof;

@@ -62,7 +62,8 @@ Addresses, always numeric (see `farsock resolve`):
   unix:/run/a.sock  unix-abstract:name  unix:   unix, by path, abstract, without a name
   vsock:3:1234                                  vsock, context id and port
   raw:FAMILY:HEX                                any other, as the bytes of its structure
-  unspecified                                   AF_UNSPEC"
+  unspecified                                   AF_UNSPEC
+In unix names, as printed too: \\x1b, \\u{430}    a character by its number; \\\\ is a backslash"
         )
     };
 }

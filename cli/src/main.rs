@@ -18,6 +18,7 @@ mod traffic;
 use std::process::ExitCode;
 
 use clap::Parser;
+use farsock_proto::escape;
 
 use crate::{
     args::Args,
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
             output::suit(Format::Json);
             return Failure::of_usage(&error).report();
         }
-        Err(error) => error.exit(),
+        Err(error) => return report_usage(&error),
     };
     output::suit(args.global.output);
     let mut output = Output::stdout(args.global.output);
@@ -46,6 +47,18 @@ fn main() -> ExitCode {
             failure.report()
         }
     }
+}
+
+/// Prints help, or what is wrong with the command line, and tells the exit code. Arguments may hold what a peer chose.
+fn report_usage(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    if error.use_stderr() && text.chars().any(|c| c != '\n' && !escape::is_plain(c)) {
+        output::lines(&text);
+    } else {
+        // Coloured, if that suits the terminal.
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 fn run(args: Args, output: &mut Output) -> Result<(), Failure> {

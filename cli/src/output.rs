@@ -1,11 +1,17 @@
 //! What a command prints on stdout: tables for people, JSON for programs, bare values and exact bytes for scripts.
+//!
+//! All text goes through [`escape::line`] here, on its way to stdout or stderr: much of it comes from peers and from other programs. Only
+//! [`Output::bytes`] prints what it is given.
 
 use std::{
+    borrow::Cow,
     fmt::Display,
     io::{self, IsTerminal, Write},
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use farsock_proto::escape;
+use serde::Serialize as _;
 use serde_json::{Value, json};
 
 use crate::show::Fields;
@@ -13,11 +19,11 @@ use crate::show::Fields;
 /// The three forms of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// For people: aligned columns, and text made safe for a terminal
+    /// For people: aligned columns, and text made safe for a terminal: `\n`, `\u{1b}` and the like
     Table,
     /// For programs: one JSON value per command, on one line; what is said on stderr likewise, an object a line
     Json,
-    /// For scripts: bare values, columns between tabs without a header, received bytes as they are
+    /// For scripts: bare values, columns between tabs without a header, text escaped; received bytes as they are
     Raw,
 }
 
@@ -60,9 +66,20 @@ impl Output {
         }
     }
 
-    /// Prints a line in any format.
+    /// Prints a line in any format, escaped.
     pub(crate) fn line(&mut self, text: impl Display) -> io::Result<()> {
-        writeln!(self.writer, "{text}")
+        writeln!(self.writer, "{}", escape::line(&text.to_string()))
+    }
+
+    /// Prints a line of cells: between tabs in [`Format::Raw`], else between spaces. Not for [`Format::Json`].
+    pub(crate) fn cells(&mut self, cells: &[String]) -> io::Result<()> {
+        let separator = if self.format == Format::Raw {
+            "\t"
+        } else {
+            " "
+        };
+        let cells: Vec<_> = cells.iter().map(|cell| escape::line(cell)).collect();
+        writeln!(self.writer, "{}", cells.join(separator))
     }
 
     /// Prints bytes as they are.
@@ -72,17 +89,19 @@ impl Output {
 
     /// Prints one JSON value on one line.
     pub(crate) fn json(&mut self, value: &Value) -> io::Result<()> {
-        writeln!(self.writer, "{value}")
+        writeln!(self.writer, "{}", json_text(value))
     }
 
     /// Prints rows under a header: aligned, or between tabs and without the header. Not for [`Format::Json`].
     pub(crate) fn rows(&mut self, header: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
         if self.format == Format::Raw {
-            return rows
-                .iter()
-                .try_for_each(|row| writeln!(self.writer, "{}", row.join("\t")));
+            return rows.iter().try_for_each(|row| self.cells(row));
         }
-        let widths = widths(header, rows);
+        let rows: Vec<Vec<_>> = rows
+            .iter()
+            .map(|row| row.iter().map(|cell| escape::line(cell)).collect())
+            .collect();
+        let widths = widths(header, &rows);
         let header = aligned(header.iter().copied(), &widths);
         let header = if self.emphasis { bold(&header) } else { header };
         writeln!(self.writer, "{header}")?;
@@ -90,7 +109,7 @@ impl Output {
             writeln!(
                 self.writer,
                 "{}",
-                aligned(row.iter().map(String::as_str), &widths)
+                aligned(row.iter().map(AsRef::as_ref), &widths)
             )
         })
     }
@@ -99,6 +118,7 @@ impl Output {
     fn pairs(&mut self, pairs: &[(String, String)]) -> io::Result<()> {
         let width = pairs.iter().map(|(name, _)| name.chars().count()).max();
         for (name, value) in pairs {
+            let value = escape::line(value);
             match self.format {
                 Format::Raw => writeln!(self.writer, "{name}\t{value}")?,
                 _ => {
@@ -141,17 +161,20 @@ pub(crate) fn suit(format: Format) {
 pub(crate) fn note(text: impl Display) {
     let mut stderr = io::stderr().lock();
     let _ = if FOR_PROGRAMS.load(Ordering::Relaxed) {
-        writeln!(stderr, "{}", json!({ "note": text.to_string() }))
+        let note = json!({ "note": text.to_string() });
+        writeln!(stderr, "{}", json_text(&note))
     } else {
-        writeln!(stderr, "farsock: {text}")
+        writeln!(stderr, "farsock: {}", escape::line(&text.to_string()))
     };
 }
 
 /// Prints an error on stderr: `json` for programs, else `text`, its prefix red on a terminal.
 pub(crate) fn error(text: impl Display, json: impl FnOnce() -> Value) {
+    let text = text.to_string();
+    let text = escape::line(&text);
     let mut stderr = io::stderr().lock();
     let _ = if FOR_PROGRAMS.load(Ordering::Relaxed) {
-        writeln!(stderr, "{}", json())
+        writeln!(stderr, "{}", json_text(&json()))
     } else if emphasis_suits(&stderr) {
         writeln!(stderr, "\x1b[1;31mfarsock:\x1b[0m {text}")
     } else {
@@ -159,23 +182,45 @@ pub(crate) fn error(text: impl Display, json: impl FnOnce() -> Value) {
     };
 }
 
-/// Bytes as a terminal may show them: valid UTF-8 as it is, but for control characters and invalid bytes, which become `\x1b`
-/// and the like; line feed and tab stay.
-pub(crate) fn printable(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            if character.is_control() && !matches!(character, '\n' | '\t') {
-                text.extend(character.escape_default());
-            } else {
-                text.push(character);
-            }
-        }
-        for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
-        }
+/// Prints several lines on stderr as they are, but for characters other than their line feeds that [`escape::line`] escapes.
+pub(crate) fn lines(text: &str) {
+    let mut stderr = io::stderr().lock();
+    for line in text.lines() {
+        let _ = writeln!(stderr, "{}", escape::line(line));
     }
-    text
+}
+
+/// A JSON value on one line. Control and format characters that JSON may hold as they are (DEL, C1, bidirectional controls ...) are `\u`
+/// escapes, which mean the same.
+fn json_text(value: &Value) -> String {
+    let mut text = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut text, Escaping);
+    // Neither a value nor a vector fails.
+    let _ = value.serialize(&mut serializer);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+struct Escaping;
+
+impl serde_json::ser::Formatter for Escaping {
+    fn write_string_fragment<W: Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some(place) = rest.find(|character| !escape::is_plain(character)) {
+            writer.write_all(&rest.as_bytes()[..place])?;
+            let mut characters = rest[place..].chars();
+            if let Some(character) = characters.next() {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    write!(writer, "\\u{unit:04x}")?;
+                }
+            }
+            rest = characters.as_str();
+        }
+        writer.write_all(rest.as_bytes())
+    }
 }
 
 /// Colour and bold suit a terminal whose user has not said otherwise (<https://no-color.org>).
@@ -189,7 +234,7 @@ fn bold(text: &str) -> String {
     format!("\x1b[1m{text}\x1b[0m")
 }
 
-fn widths(header: &[&str], rows: &[Vec<String>]) -> Vec<usize> {
+fn widths(header: &[&str], rows: &[Vec<Cow<'_, str>>]) -> Vec<usize> {
     let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -213,16 +258,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn printable_keeps_text_and_escapes_what_would_drive_a_terminal() {
-        assert_eq!(printable("täglich\tübel\n".as_bytes()), "täglich\tübel\n");
-        assert_eq!(printable(b"a\x1b[2Jb\xff\0"), "a\\u{1b}[2Jb\\xff\\u{0}");
+    fn json_has_no_character_that_a_terminal_acts_on_and_means_the_same() {
+        let value = json!({ "a\u{9b}\n": "\u{1b}[2J\u{7f}\u{202e}\u{e0041}\u{e4}\\\"" });
+        let text = json_text(&value);
+        assert_eq!(
+            text,
+            "{\"a\\u009b\\n\":\"\\u001b[2J\\u007f\\u202e\\udb40\\udc41\u{e4}\\\\\\\"\"}"
+        );
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
     }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell_and_lines_end_in_no_space() {
         let rows = [
-            vec!["1".to_owned(), "tcp".to_owned()],
-            vec!["1000".to_owned(), String::new()],
+            vec![Cow::from("1"), Cow::from("tcp")],
+            vec![Cow::from("1000"), Cow::from("")],
         ];
         let widths = widths(&["ID", "TYPE"], &rows);
         assert_eq!(widths, [4, 4]);

@@ -1,6 +1,7 @@
 //! How what was received is printed.
 
 use farsock_client::{Address, MessageFlags, Received};
+use farsock_proto::escape;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -23,11 +24,16 @@ pub(crate) fn print(
         Format::Raw => output.bytes(&received.data)?,
         Format::Json => output.json(&Value::Object(to_json(received, sender)))?,
         Format::Table => {
-            let mut line = output::printable(&received.data);
-            if let Some(sender) = sender {
-                let sender = sender.map_or_else(|| "-".to_owned(), Address::to_string);
-                line = format!("{sender} {line}");
-            }
+            let line = match sender {
+                Some(sender) => {
+                    let sender = sender.map_or_else(|| "-".to_owned(), Address::to_string);
+                    // One line, whatever the message holds: what looks like another sender is not one.
+                    let data = received.data.strip_suffix(b"\n");
+                    let text = escape::lines(data.unwrap_or(&received.data));
+                    format!("{sender} {}", escape::line(&text))
+                }
+                None => escape::lines(&received.data),
+            };
             // An end of stream is not an empty line; a datagram of 0 bytes is.
             if !(received.end_of_stream && received.data.is_empty()) {
                 let end = if line.ends_with('\n') { "" } else { "\n" };

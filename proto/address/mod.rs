@@ -19,7 +19,8 @@ pub type Zones<'a> = &'a dyn Fn(&str) -> Option<u32>;
 /// Its text form, by [`Display`](std::fmt::Display) and [`Address::parse`]: "127.0.0.1:80",
 /// "[fe80::1%2]:80", "unix:/run/a.sock", "unix-abstract:name", "unix:" (unnamed), "vsock:3:1234",
 /// "unspecified", and "raw:FAMILY:HEX" for any other. It holds everything but IPv6 flow
-/// information.
+/// information. Names of unix sockets are escaped in it ([`Name`](crate::escape::Name)), so that it
+/// is one word of printable ASCII.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     /// AF_INET or AF_INET6, with flow information and scope id.

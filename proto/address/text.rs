@@ -11,15 +11,21 @@ use bytes::Bytes;
 use super::{
     Address, MAX_RAW_DATA, RawAddress, UnixAddress, VsockAddress, Zones, host::parse_host,
 };
-use crate::{Violation, violation::quoted};
+use crate::{
+    Violation,
+    escape::{Name, unescape},
+    violation::quoted,
+};
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             // The standard library writes a scope id that is not 0 as "%N".
             Self::Ip(address) => write!(f, "{address}"),
-            Self::Unix(UnixAddress::Path(path)) => write!(f, "unix:{path}"),
-            Self::Unix(UnixAddress::Abstract(name)) => write!(f, "unix-abstract:{name}"),
+            Self::Unix(UnixAddress::Path(path)) => write!(f, "unix:{}", Name(path)),
+            Self::Unix(UnixAddress::Abstract(name)) => {
+                write!(f, "unix-abstract:{}", Name(name))
+            }
             Self::Unix(UnixAddress::Unnamed) => f.write_str("unix:"),
             Self::Vsock(VsockAddress { cid, port }) => write!(f, "vsock:{cid}:{port}"),
             Self::Raw(RawAddress { family, data }) => write!(f, "raw:{family}:{data:x}"),
@@ -53,9 +59,9 @@ fn parse(text: &str, zones: Option<Zones<'_>>) -> Result<Address, Violation> {
     } else if text == "unix:" {
         Ok(Address::Unix(UnixAddress::Unnamed))
     } else if let Some(path) = text.strip_prefix("unix:") {
-        UnixAddress::checked_path(path.to_owned()).map(Address::Unix)
+        UnixAddress::checked_path(unescape(path)?).map(Address::Unix)
     } else if let Some(name) = text.strip_prefix("unix-abstract:") {
-        UnixAddress::checked_abstract(name.to_owned()).map(Address::Unix)
+        UnixAddress::checked_abstract(unescape(name)?).map(Address::Unix)
     } else if let Some(numbers) = text.strip_prefix("vsock:") {
         parse_vsock(numbers).map(Address::Vsock)
     } else if let Some(raw) = text.strip_prefix("raw:") {
@@ -220,7 +226,9 @@ mod tests {
             "unix:",
             "unix-abstract:name",
             "unix-abstract:",
-            "unix-abstract:a\0b",
+            r"unix-abstract:a\x00b",
+            r"unix-abstract:\x1b[2J\u{202e}\u{430}\x20\\",
+            r"unix:/run/a\x20b",
             "vsock:3:1234",
             "vsock:4294967295:4294967295",
             "raw:17:",
@@ -298,6 +306,8 @@ mod tests {
         assert!(complaint(&format!("unix:{fits}x")).contains("108 bytes; at most 107"));
         assert!(complaint(&format!("unix-abstract:{fits}x")).contains("108 bytes; at most 107"));
         assert!(complaint("unix:a\0b").contains("NUL"));
+        assert!(complaint(r"unix:a\x00b").contains("NUL"));
+        assert!(complaint(r"unix-abstract:\x8").contains("escape"));
     }
 
     #[test]

@@ -108,19 +108,16 @@ impl Journal {
 fn print(output: &mut Output, record: &JournalRecord) -> Result<(), Failure> {
     match output.format() {
         Format::Json => output.json(&fields(record).json())?,
-        Format::Raw => output.line(
-            [
-                record.start_time.text(),
-                record.owner.clone(),
-                record.session_id.text(),
-                record.call.clone(),
-                record.result.clone(),
-                seconds(record.waited),
-                seconds(record.duration),
-            ]
-            .join("\t"),
-        )?,
-        Format::Table => output.line(output::printable(line(record).as_bytes()))?,
+        Format::Raw => output.cells(&[
+            record.start_time.text(),
+            record.owner.clone(),
+            record.session_id.text(),
+            record.call.clone(),
+            record.result.clone(),
+            seconds(record.waited),
+            seconds(record.duration),
+        ])?,
+        Format::Table => output.line(line(record))?,
     }
     Ok(())
 }

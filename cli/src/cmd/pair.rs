@@ -36,8 +36,9 @@ impl Pair {
         let (first, second) = (first.into_handle(), second.into_handle());
         match output.format() {
             Format::Json => output.json(&json!({ "first": first, "second": second }))?,
-            Format::Table => output.line(format_args!("{first} {second}"))?,
-            Format::Raw => output.line(format_args!("{first}\t{second}"))?,
+            Format::Table | Format::Raw => {
+                output.cells(&[first.to_string(), second.to_string()])?;
+            }
         }
         Ok(())
     }

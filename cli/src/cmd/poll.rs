@@ -56,14 +56,8 @@ impl Poll {
                 .collect();
             return Ok(output.json(&json!({ "ready": ready }))?);
         }
-        let separator = if output.format() == Format::Raw {
-            '\t'
-        } else {
-            ' '
-        };
         for ready in ready {
-            let events = ready.events.text();
-            output.line(format_args!("{}{separator}{events}", ready.handle))?;
+            output.cells(&[ready.handle.text(), ready.events.text()])?;
         }
         Ok(())
     }

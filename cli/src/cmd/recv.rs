@@ -12,8 +12,8 @@ use crate::{
 
 /// Receive, and print what was received
 ///
-/// Waits until there is something; see --timeout. The table format shows text, and escapes what would drive a terminal; raw writes the
-/// exact bytes and nothing else; json holds `text` if it is UTF-8 and `data` in base64 otherwise, with the flags and the full
+/// Waits until there is something; see --timeout. The table format shows text, and escapes what would drive a terminal, but for line feeds and
+/// tabs; raw writes the exact bytes and nothing else, whatever they do to a terminal; json holds `text` if it is UTF-8 and `data` in base64 otherwise, with the flags and the full
 /// length. The end of a stream and truncation are told on stderr. Corresponds to recv(2).
 #[derive(clap::Args)]
 #[command(after_help = "\

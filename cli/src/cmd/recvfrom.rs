@@ -12,8 +12,8 @@ use crate::{
 
 /// Receive a message, and print its sender's address and what was received
 ///
-/// Waits until there is something; see --timeout. The table format shows the address and the text on one line; raw writes the message's
-/// exact bytes and nothing else; json holds both. A message that was longer than --length is told on stderr. Corresponds to
+/// Waits until there is something; see --timeout. The table format shows the address, a space and the text on one line, in which line feeds and
+/// all else that would drive a terminal are escaped; raw writes the message's exact bytes and nothing else; json holds both. A message that was longer than --length is told on stderr. Corresponds to
 /// recvfrom(2).
 #[derive(clap::Args)]
 #[command(after_help = "\

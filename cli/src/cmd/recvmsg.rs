@@ -13,8 +13,8 @@ use crate::{
 
 /// Receive a message with its control messages, and print all of it
 ///
-/// Waits until there is something; see --timeout. The table format shows the sender's address and the text on one line, then one line
-/// for each part of a control message; raw writes the message's exact bytes and nothing else. Sockets that came with the message
+/// Waits until there is something; see --timeout. The table format shows the sender's address, a space and the text on one line, escaped as
+/// recvfrom does, then one line for each part of a control message; raw writes the message's exact bytes and nothing else. Sockets that came with the message
 /// (rights.handles) are one's own now. Corresponds to recvmsg(2).
 #[derive(clap::Args)]
 #[command(after_help = "\

@@ -10,7 +10,7 @@ use crate::{
     args::{Global, session_id},
     cmd::ls::short,
     exit::{Failure, Tried},
-    output::{self, Format, Output},
+    output::{Format, Output},
     show::{Fields, Show},
 };
 
@@ -79,7 +79,7 @@ fn row(session: &SessionInfo, now: SystemTime) -> Vec<String> {
     let age = now.duration_since(session.create_time).unwrap_or_default();
     let label = match session.label.as_str() {
         "" => "-".to_owned(),
-        label => output::printable(label.as_bytes()),
+        label => label.to_owned(),
     };
     vec![
         session.id.clone(),

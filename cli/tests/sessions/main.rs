@@ -4,6 +4,7 @@ mod demo;
 mod errors;
 mod forms;
 mod forward;
+mod hostile;
 mod journal;
 mod nc;
 mod options;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use farsock_proto::escape;
+
 use super::StreamEvent;
 use crate::{error::Error, table::Handle};
 
@@ -41,11 +43,13 @@ impl CallText {
     }
 }
 
+/// What is written is escaped: names that a peer chose, and texts that a caller did, make no record of their own.
 impl fmt::Write for CallText {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         if self.cut {
             return Ok(());
         }
+        let text = &*escape::line(text);
         let mut room = MAX_TEXT - self.text.len();
         if text.len() > room {
             self.cut = true;
@@ -95,10 +99,11 @@ impl<'a> Answer<'a> {
         self
     }
 
-    /// It told this besides.
+    /// It told this besides, which is escaped.
     pub(crate) fn with(mut self, detail: impl fmt::Display) -> Self {
         let separator = if self.detail.is_empty() { "" } else { ", " };
-        self.detail = format!("{}{separator}{detail}", self.detail);
+        let detail = detail.to_string();
+        self.detail = format!("{}{separator}{}", self.detail, escape::line(&detail));
         self
     }
 
@@ -171,6 +176,18 @@ mod tests {
         assert!(text.len() <= MAX_TEXT + ELLIPSIS.len());
         assert!(text.ends_with(ELLIPSIS), "{text}");
         assert!(!text.contains("never"));
+    }
+
+    #[test]
+    fn what_somebody_else_chose_makes_no_line_of_its_own() {
+        let mut call = CallText::default();
+        write!(call, "setsockopt(1, SO_BINDTODEVICE, a\n\x1b[2J\u{202e})").unwrap();
+        assert_eq!(
+            call.with_payload(|| None),
+            "setsockopt(1, SO_BINDTODEVICE, a\\n\\u{1b}[2J\\u{202e})"
+        );
+        let answer = Answer::number(0).with("a\tb");
+        assert_eq!(result(&Ok(answer)).0, "= 0 (a\\tb)");
     }
 
     #[test]

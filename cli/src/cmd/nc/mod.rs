@@ -35,7 +35,7 @@ const PIECE: usize = 256 << 10;
 /// Connect stdin and stdout with a socket of the daemon's host, as nc(1) does
 ///
 /// Connects to a port of a host, or to a unix socket with -U, or waits for a connection with -l; sends what stdin has, and writes to
-/// stdout what is received, byte for byte. Names are resolved on the daemon's host, and everything happens from there.
+/// stdout what is received, byte for byte: on a terminal, what a peer sends can drive it. Names are resolved on the daemon's host, and everything happens from there.
 ///
 /// At stdin's end the sending direction ends too (half-close, nc's -N), after all of it was sent; -K keeps it open. nc ends when both
 /// directions have ended, and at the peer's end already if stdin is a terminal, or with -k. UDP has no end: there -q, -w or Ctrl-C
