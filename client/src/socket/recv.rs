@@ -42,7 +42,7 @@ pub struct Received {
     /// The bytes.
     pub data: Bytes,
     /// Whether a stream or seqpacket peer has ended its side: recv(2) returned 0 for a length over
-    /// 0.
+    /// 0, and this is no empty message.
     pub end_of_stream: bool,
     /// Flags of the received message: TRUNC, OOB, EOR ...
     pub flags: MessageFlags,

@@ -9,13 +9,11 @@ use bytes::Bytes;
 use farsock_proto::{
     address::Address,
     message::{ControlMessage, MessageFlags, Rights},
-    socket::SocketType,
 };
 
 use super::Context;
 use crate::{
     journal::Answer,
-    socket::{ReceiveRequest, Socket},
     sys::{
         self,
         message::{Received, ReceivedRights},
@@ -35,21 +33,8 @@ pub(crate) struct ReceivedMessage {
 }
 
 impl ReceivedMessage {
-    /// What `socket` answered to `request`. Sockets that came with it go into the table.
-    pub(crate) fn new(
-        context: &Context,
-        socket: &Socket,
-        request: ReceiveRequest,
-        received: Received,
-    ) -> Self {
-        let connected = matches!(
-            socket.kind().socket_type(),
-            SocketType::Stream | SocketType::Seqpacket
-        );
-        let end_of_stream = connected
-            && received.full_length == 0
-            && request.length > 0
-            && !request.flags.contains(MessageFlags::ERRQUEUE);
+    /// What a receive has returned. Sockets that came with it go into the table.
+    pub(crate) fn new(context: &Context, received: Received) -> Self {
         let adopted = |rights| Ok::<_, Infallible>(adopt(context, rights));
         let control = received.control.into_iter().map(|control| {
             let Ok(control) = control.map_rights(adopted);
@@ -60,7 +45,7 @@ impl ReceivedMessage {
             address: received.address,
             flags: received.flags,
             full_length: received.full_length,
-            end_of_stream,
+            end_of_stream: received.is_end,
             control: control.collect(),
         }
     }

@@ -57,7 +57,7 @@ impl Operation for Recv {
         socket
             .receive(&context.engine, &patience, request)
             .await
-            .map(|received| ReceivedMessage::new(context, &socket, request, received))
+            .map(|received| ReceivedMessage::new(context, received))
             .map_err(|fault| fault.on(Call::on("recv", self.handle)))
     }
 }

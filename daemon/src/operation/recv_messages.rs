@@ -90,7 +90,7 @@ impl Operation for RecvMessages {
             .map_err(|fault| fault.on(Call::on("recvmmsg", self.handle)))?;
         Ok(messages
             .into_iter()
-            .map(|message| ReceivedMessage::new(context, &socket, request, message))
+            .map(|message| ReceivedMessage::new(context, message))
             .collect())
     }
 }

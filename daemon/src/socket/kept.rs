@@ -128,8 +128,8 @@ impl Socket {
         let mut kept = self.kept.lock();
         let mut all = Taken::new(self, MessageFlags::PEEK);
         for message in messages.into_iter().chain(kept.drain(..)) {
-            // The end of a stream shows again; what MSG_TRUNC has discarded does not.
-            if stream && message.data.is_empty() {
+            // The end shows again; what MSG_TRUNC has discarded does not.
+            if message.is_end || stream && message.data.is_empty() {
                 continue;
             }
             let goes_on = |last: &Received| {
@@ -250,10 +250,7 @@ impl Socket {
         if rest == 0 && count > 0 {
             return Ok(given);
         }
-        let ReceiveRequest { length, flags, .. } = request;
-        let framing = self.framing();
-        let more = sys::message::receive_messages(fd, rest, length, control_length, flags, framing);
-        match more {
+        match self.receive_marked(fd, rest, (request, control_length)) {
             more if given.is_empty() => return more,
             Ok(more) => given.extend(more),
             Err(error) => self.defer_fault(&Fault::Kernel(error)),
@@ -331,6 +328,7 @@ fn copy(message: &Received, is_whole: bool) -> Received {
         address: message.address.clone(),
         flags,
         full_length: message.full_length,
+        is_end: message.is_end,
         control: control
             .filter(|control| is_whole || !matches!(control, ControlMessage::Rights(_)))
             .cloned()

@@ -3,6 +3,7 @@
 mod accept;
 mod attempt;
 mod connect;
+mod ending;
 mod kept;
 mod lane;
 mod limit;

@@ -85,18 +85,11 @@ impl Socket {
         fd: BorrowedFd<'_>,
         (request, control_length): (ReceiveRequest, usize),
     ) -> io::Result<Received> {
-        let ReceiveRequest {
-            length,
-            flags,
-            address,
-        } = request;
-        let framing = self.framing();
         if control_length == 0 {
-            return sys::message::receive(fd, length, flags, framing, address);
+            return self.receive_one_marked(fd, request);
         }
-        let mut parts =
-            sys::message::receive_messages(fd, 1, length, control_length, flags, framing)?;
-        Ok(parts.pop().unwrap_or_else(Received::empty))
+        let mut parts = self.receive_marked(fd, 1, (request, control_length))?;
+        Ok(parts.pop().unwrap_or_else(|| Received::end(false)))
     }
 }
 

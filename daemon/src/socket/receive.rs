@@ -7,7 +7,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use farsock_proto::{message::MessageFlags, socket::Domain};
+use farsock_proto::{
+    message::MessageFlags,
+    socket::{Domain, SocketType},
+};
 
 use super::{Direction, Fault, Patience, Socket, kept::Taken};
 use crate::{
@@ -161,13 +164,13 @@ impl Socket {
                 Some(Direction::Receive),
                 ARRIVAL,
                 |fd, ready| match roomless && ready != Events::EMPTY {
-                    true => Ok(T::empty()),
+                    true => Ok(T::end(false)),
                     false => self.or_end_of_messages(ready, take(fd)),
                 },
             )
             .await;
         match outcome {
-            Err(fault) if roomless && fault.would_block() => Ok(T::empty()),
+            Err(fault) if roomless && fault.would_block() => Ok(T::end(false)),
             other => other,
         }
     }
@@ -252,7 +255,7 @@ impl Socket {
                 }
             }
         }
-        taken.pop().unwrap_or_else(Received::empty)
+        taken.pop().unwrap_or_else(|| Received::end(false))
     }
 
     /// MSG_PEEK together with MSG_WAITALL: bytes that were peeked at stay readable, so there is no event for "more" but time.
@@ -310,7 +313,8 @@ impl Socket {
                     && self.framing() == Framing::Message
                     && ready.contains(Events::RDHUP) =>
             {
-                Ok(T::empty())
+                // Of no connection 0 is no end.
+                Ok(T::end(self.kind().socket_type() == SocketType::Seqpacket))
             }
             other => other,
         }
@@ -349,12 +353,14 @@ impl Socket {
 
 /// What a receive returns when there is nothing more to come.
 pub(super) trait Empty {
-    fn empty() -> Self;
+    /// Nothing; `is_end` if it is the end of a connection.
+    fn end(is_end: bool) -> Self;
 }
 
 impl Empty for Received {
-    fn empty() -> Self {
+    fn end(is_end: bool) -> Self {
         Self {
+            is_end,
             data: Bytes::new(),
             address: None,
             flags: MessageFlags::NONE,
@@ -368,7 +374,7 @@ impl Empty for Received {
 struct Burst(Vec<Received>);
 
 impl Empty for Burst {
-    fn empty() -> Self {
-        Self(vec![Received::empty()])
+    fn end(is_end: bool) -> Self {
+        Self(vec![Received::end(is_end)])
     }
 }

@@ -36,7 +36,7 @@ macro_rules! themes {
 }
 
 themes! {
-    accept addresses at_once bind close connect control create datagram error_queue limits many multicast nothing other peek poll
+    accept addresses at_once bind close connect control create datagram empty error_queue limits many multicast nothing other peek poll
     rights shutdown splice stream truncation urgent
 }
 

@@ -297,3 +297,29 @@ async fn a_relay_begins_with_what_was_kept() {
     assert_eq!(received.expect("connected").data, "abcdef");
     in_time(daemon.shutdown()).await;
 }
+
+#[tokio::test]
+async fn an_empty_message_of_a_dropped_receive_is_no_end_though_the_peer_has_gone() {
+    let (daemon, _) = embedded().await;
+    let client = without_session(&daemon).await;
+    let (near, far) = pair(&client, SocketType::Seqpacket).await;
+    far.send("").await.expect("connected");
+    far.send("a").await.expect("connected");
+    dropped_recv_messages(&near, 5).await;
+    far.send("").await.expect("connected");
+    in_time(far.close()).await.expect("it is there");
+    for expected in ["", "a", ""] {
+        let received = in_time(near.recv(8)).await.expect("it came");
+        assert_eq!(
+            (&received.data[..], received.end_of_stream),
+            (expected.as_bytes(), false)
+        );
+    }
+    for _ in 0..2 {
+        let end = in_time(near.recv_messages(messages(2)))
+            .await
+            .expect("it came");
+        assert!(end.len() == 2 && end.iter().all(|message| message.end_of_stream));
+    }
+    in_time(daemon.shutdown()).await;
+}

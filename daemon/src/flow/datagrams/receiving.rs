@@ -9,7 +9,6 @@ use std::{
 use farsock_proto::{
     message::{ControlMessage, MessageFlags},
     option::OptionValue,
-    socket::SocketType,
     v1,
 };
 
@@ -19,11 +18,7 @@ use crate::{
     flow::items::{BATCH, Taken},
     operation::{Context as Caller, ReceivedMessage},
     socket::{ReceiveRequest, Socket},
-    sys::{
-        self,
-        message::{Framing, Received},
-        socket::Events,
-    },
+    sys::{self, message::Received, socket::Events},
 };
 
 /// How many bytes one receive has room for.
@@ -62,14 +57,8 @@ impl DatagramFlow {
             address: true,
         };
         let received = socket.take_deferred().and_then(|()| {
-            sys::message::receive_messages(
-                socket.as_fd(),
-                count,
-                shape.length,
-                shape.control_length + if self.counts_drops { 0 } else { DROPS },
-                request.flags,
-                Framing::Message,
-            )
+            let control_length = shape.control_length + if self.counts_drops { 0 } else { DROPS };
+            socket.receive_marked(socket.as_fd(), count, (request, control_length))
         });
         let mut received = match received {
             Ok(received) => received,
@@ -84,20 +73,22 @@ impl DatagramFlow {
                 return Taken::Failed(Call::on("recvmmsg", self.handle).failed(error));
             }
         };
-        let over = cut_at_end(socket, &mut received);
+        // The kernel returns the end again and again: one is enough.
+        let end = received.iter().position(|message| message.is_end);
+        received.truncate(end.map_or(received.len(), |end| end + 1));
         socket.count_received(&received);
         let items = received
             .into_iter()
             .map(|mut message| {
                 self.take_drops(shape, &mut message);
                 let cost = message.data.len() as u64 + OVERHEAD;
-                let message = ReceivedMessage::new(caller, socket, request, message);
+                let message = ReceivedMessage::new(caller, message);
                 (cost, message)
             })
             .collect();
-        match over {
-            true => Taken::Last(items),
-            false => Taken::Items(items),
+        match end {
+            Some(_) => Taken::Last(items),
+            None => Taken::Items(items),
         }
     }
 
@@ -130,20 +121,4 @@ pub(super) fn count_drops(socket: &Socket) -> bool {
     // Where it fails, no count comes.
     let _ = sys::option::set(socket.as_fd(), row, &on);
     false
-}
-
-/// At the end of a connection the kernel returns empty messages for ever: keeps one, and says whether this is the end.
-fn cut_at_end(socket: &Socket, received: &mut Vec<Received>) -> bool {
-    let seqpacket = socket.kind().socket_type() == SocketType::Seqpacket;
-    if !seqpacket || received.last().is_none_or(|last| last.full_length > 0) {
-        return false;
-    }
-    let asked = [(socket.as_fd(), Events::RDHUP)];
-    let hung_up = Events::RDHUP | Events::HUP;
-    if !sys::socket::poll(&asked).is_ok_and(|ready| ready[0].intersects(hung_up)) {
-        return false;
-    }
-    let full = received.iter().rposition(|message| message.full_length > 0);
-    received.truncate(full.map_or(0, |at| at + 1) + 1);
-    true
 }

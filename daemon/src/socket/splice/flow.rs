@@ -3,10 +3,7 @@
 use std::{io, os::fd::AsFd, sync::atomic::Ordering};
 
 use bytes::{Buf, Bytes};
-use farsock_proto::{
-    message::MessageFlags,
-    socket::{ShutdownHow, SocketType},
-};
+use farsock_proto::{message::MessageFlags, socket::ShutdownHow};
 
 use super::waits::Waits;
 use crate::{
@@ -235,8 +232,7 @@ impl<'a> Flow<'a> {
             }
             other => other?,
         };
-        let connection = self.from.kind().socket_type() == SocketType::Seqpacket;
-        if connection && received.full_length == 0 {
+        if received.is_end {
             return Ok(false);
         }
         self.from.count_relayed_in(received.data.len());

@@ -1,5 +1,6 @@
 //! Sending and receiving: send(2), recv(2) and their relatives.
 
+mod last;
 mod receive;
 mod send;
 mod stream;
@@ -9,6 +10,8 @@ use std::ffi::c_int;
 use farsock_proto::message::MessageFlags;
 
 pub(crate) use super::control::{ReceivedRights, SentRights, encoded_length};
+pub(in crate::sys) use last::hold_stamps;
+pub(crate) use last::receive_last;
 pub(crate) use receive::{Received, receive, receive_messages};
 pub(crate) use send::{Outgoing, send, send_messages};
 pub(crate) use stream::{receive_into, send_pieces};

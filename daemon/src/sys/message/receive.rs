@@ -50,6 +50,8 @@ pub(crate) struct Received {
     /// How long the message is, or the bytes discarded by MSG_TRUNC on a TCP socket. From the error queue, and from the few
     /// protocols that do not tell a truncated message's length, it is what was received.
     pub(crate) full_length: usize,
+    /// Whether it is no message but the end of the connection, as whoever received it has found out; false from here.
+    pub(crate) is_end: bool,
     /// Its control messages.
     pub(crate) control: Vec<ControlMessage<ReceivedRights>>,
 }
@@ -293,6 +295,7 @@ impl Scratch {
             address: address::decode(name),
             flags: received_flags(header.msg_flags),
             full_length: returned,
+            is_end: false,
             // SAFETY: the kernel has just written it, and by this function's contract it is decoded once.
             control: unsafe { control::decode(control) },
         }

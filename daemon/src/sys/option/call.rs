@@ -8,6 +8,7 @@ use std::{
 use libc::{c_int, c_void, sock_filter, sock_fprog, socklen_t};
 
 use super::MAX_LENGTH;
+use crate::sys::message::hold_stamps;
 
 /// The least memory behind a value that is set. Handlers of older kernels read a whole structure whatever length they are
 /// told; the largest that does is far smaller.
@@ -28,6 +29,7 @@ pub(super) fn setsockopt(
     let length =
         socklen_t::try_from(value.len()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
     value.resize(value.len().max(LEAST_ROOM), 0);
+    let _held = hold_stamps(level, number);
     // SAFETY: `value` holds at least `length` bytes, is writable, and lives through the call; the kernel keeps no pointer to it.
     let result = unsafe {
         libc::setsockopt(
@@ -64,6 +66,7 @@ pub(super) fn getsockopt(
     let room = buffer.len() / unit;
     let mut length =
         socklen_t::try_from(room).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    let _held = hold_stamps(level, number);
     // SAFETY: `buffer` is writable for `length` units, and `length` for a socklen_t; both live through the call.
     let result = unsafe {
         libc::getsockopt(

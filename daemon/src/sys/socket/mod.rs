@@ -29,7 +29,7 @@ pub(crate) use info::{
 };
 pub(in crate::sys) use kind::domain;
 pub(crate) use kind::{Kind, kind};
-pub(crate) use poll::{Events, poll};
+pub(crate) use poll::{Events, poll, poll_one};
 
 /// What every descriptor of the daemon's sockets has.
 const DESCRIPTOR_FLAGS: c_int = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
@@ -199,7 +199,11 @@ pub(crate) fn peeks_onward(fd: BorrowedFd<'_>) -> bool {
 }
 
 /// Reads an option that is an int. Corresponds to getsockopt(2).
-fn integer_option(fd: BorrowedFd<'_>, level: c_int, name: c_int) -> io::Result<c_int> {
+pub(in crate::sys) fn integer_option(
+    fd: BorrowedFd<'_>,
+    level: c_int,
+    name: c_int,
+) -> io::Result<c_int> {
     let mut value: c_int = 0;
     let mut len = size_of::<c_int>()
         .try_into()

@@ -32,6 +32,18 @@ pub(crate) fn poll(entries: &[(BorrowedFd<'_>, Events)]) -> io::Result<Vec<Event
     Ok(fds.iter().map(|fd| Events(fd.revents)).collect())
 }
 
+/// Which of `events`, and of ERR, HUP and NVAL, the socket has at this moment. Corresponds to poll(2) with a timeout of 0.
+pub(crate) fn poll_one(fd: BorrowedFd<'_>, events: Events) -> io::Result<Events> {
+    let mut entry = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: events.0,
+        revents: 0,
+    };
+    // SAFETY: `entry` is one writable entry.
+    check(unsafe { libc::poll(&raw mut entry, 1, 0) })?;
+    Ok(Events(entry.revents))
+}
+
 impl Events {
     /// No event.
     pub(crate) const EMPTY: Self = Self(0);

@@ -9,6 +9,7 @@ pub(crate) mod connect;
 pub(crate) mod control;
 pub(crate) mod create;
 pub(crate) mod datagram;
+pub(crate) mod empty;
 pub(crate) mod error_queue;
 pub(crate) mod limits;
 pub(crate) mod many;

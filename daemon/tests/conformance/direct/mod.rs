@@ -8,6 +8,7 @@ mod address;
 mod control;
 mod perform;
 mod receive;
+mod record;
 mod relay;
 mod stamps;
 

@@ -7,6 +7,7 @@ use farsock_client::Address;
 use super::{
     address, control,
     perform::{check, failure, get_option},
+    record,
 };
 use crate::{
     call::Out,
@@ -21,16 +22,60 @@ pub(super) fn receive(
     named: bool,
 ) -> Result<Vec<Message<RawFd>>, Failure> {
     let framing = Framing::of(fd);
+    let ends = record::has_records(fd) && record::comes_end(fd, flags)?;
     let mut room = Room::new(1, length, 0, named);
     let mut headers = room.headers();
     // SAFETY: the header points into `room`, which outlives the call.
     let received = unsafe { libc::recvmsg(fd, &raw mut headers[0].msg_hdr, framing.flags(flags)) };
     let received = usize::try_from(received).map_err(|_negative| failure())?;
-    Ok(vec![room.message(0, &headers[0], received, flags, framing)])
+    let mut message = room.message(0, &headers[0], received, flags, framing);
+    message.end_of_stream |= ends && length > 0;
+    Ok(vec![message])
 }
 
 /// recvmmsg(2) without its timeout, which is not what it seems (see its man page).
 pub(super) fn receive_messages(
+    fd: RawFd,
+    count: usize,
+    length: usize,
+    control: usize,
+    flags: i32,
+) -> Result<Vec<Message<RawFd>>, Failure> {
+    if record::has_records(fd) {
+        return receive_records(fd, count, length, control, flags);
+    }
+    receive_many(fd, count, length, control, flags)
+}
+
+/// The same of records, one by one: of several, nobody could say which were empty and which the end.
+fn receive_records(
+    fd: RawFd,
+    count: usize,
+    length: usize,
+    control: usize,
+    flags: i32,
+) -> Result<Vec<Message<RawFd>>, Failure> {
+    let mut all = Vec::new();
+    let mut flags = flags;
+    while all.len() < count {
+        let one = record::comes_end(fd, flags).and_then(|ends| {
+            let mut one = receive_many(fd, 1, length, control, flags)?;
+            one[0].end_of_stream |= ends && length > 0;
+            Ok(one)
+        });
+        match one {
+            Ok(one) => all.extend(one),
+            Err(error) if all.is_empty() => return Err(error),
+            Err(_next) => break,
+        }
+        if flags & libc::MSG_WAITFORONE != 0 {
+            flags |= libc::MSG_DONTWAIT;
+        }
+    }
+    Ok(all)
+}
+
+fn receive_many(
     fd: RawFd,
     count: usize,
     length: usize,
@@ -118,8 +163,6 @@ pub(super) fn send_messages(
 struct Framing {
     /// SOCK_STREAM.
     stream: bool,
-    /// SOCK_STREAM or SOCK_SEQPACKET.
-    connected: bool,
     /// AF_INET or AF_INET6.
     internet: bool,
 }
@@ -135,7 +178,6 @@ impl Framing {
         let domain = int(libc::SO_DOMAIN);
         Self {
             stream: kind == Some(libc::SOCK_STREAM),
-            connected: matches!(kind, Some(libc::SOCK_STREAM | libc::SOCK_SEQPACKET)),
             internet: matches!(domain, Some(libc::AF_INET | libc::AF_INET6)),
         }
     }
@@ -216,10 +258,7 @@ impl Room {
             } else {
                 None
             },
-            end_of_stream: framing.connected
-                && received == 0
-                && self.length > 0
-                && !from_error_queue,
+            end_of_stream: framing.stream && received == 0 && self.length > 0 && !from_error_queue,
             flags: FLAGS
                 .iter()
                 .filter(|(bit, _)| header.msg_flags & bit != 0)

@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use super::perform::{check, get_option};
+use super::{
+    perform::{check, get_option},
+    record,
+};
 use crate::outcome::{Failure, Moved, Outcome, Value, errno_name};
 
 /// More than any message of a case.
@@ -116,12 +119,11 @@ impl Direction {
         let mut buffer = vec![0; ROOM];
         let (mut bytes, mut undelivered) = (0, 0);
         let error = loop {
-            let taken = match self.receive(&mut buffer) {
-                Ok(taken) => taken,
+            let (taken, ended) = match self.receive(&mut buffer) {
+                Ok(received) => received,
                 Err(error) => break Some(error),
             };
-            // An empty datagram is one.
-            if taken == 0 && self.kind != libc::SOCK_DGRAM {
+            if ended {
                 // SAFETY: no pointers.
                 let ended = unsafe { libc::shutdown(self.to, libc::SHUT_WR) };
                 break (ended < 0).then(|| ("shutdown", errno()));
@@ -140,17 +142,30 @@ impl Direction {
         })
     }
 
-    fn receive(&self, buffer: &mut [u8]) -> Result<usize, (&'static str, i32)> {
+    /// Receives, and says whether this is the end of the stream. An empty datagram is one, and so is an empty record.
+    fn receive(&self, buffer: &mut [u8]) -> Result<(usize, bool), (&'static str, i32)> {
         loop {
             match self.broken.load(Ordering::Acquire) {
                 0 => {}
                 errno => return Err(("send", errno)),
             }
-            // SAFETY: the pointer and the length are those of one buffer, which outlives the call.
-            let taken =
-                unsafe { libc::recv(self.from, buffer.as_mut_ptr().cast(), buffer.len(), 0) };
+            let ends = match record::has_records(self.from) {
+                true => record::comes_end(self.from, 0).ok(),
+                false => Some(false),
+            };
+            let taken = match ends {
+                // SAFETY: the pointer and the length are those of one buffer, which outlives the call.
+                Some(_) => unsafe {
+                    libc::recv(self.from, buffer.as_mut_ptr().cast(), buffer.len(), 0)
+                },
+                // Its error is what the receive would have ended with, and is still in errno.
+                None => -1,
+            };
             match usize::try_from(taken) {
-                Ok(taken) => return Ok(taken),
+                Ok(taken) => {
+                    let ends = ends == Some(true) || taken == 0 && self.kind == libc::SOCK_STREAM;
+                    return Ok((taken, ends));
+                }
                 Err(_) => match errno() {
                     libc::EINTR => {}
                     libc::EAGAIN if is_nonblocking(self.from) => wait(self.from, libc::POLLIN),

@@ -120,6 +120,70 @@ async fn the_end_of_a_seqpacket_connection_is_one_last_message() {
 }
 
 #[tokio::test]
+async fn an_empty_record_is_no_end_of_a_seqpacket_connection() {
+    use v1::create_socket_pair_request::{DomainChoice, TypeChoice};
+    let daemon = farsock_daemon::embedded();
+    let channel = channel(&daemon).await;
+    for (together, window) in [(true, 1 << 20), (false, 1 << 20), (true, 65_600)] {
+        let request = v1::CreateSocketPairRequest {
+            domain_choice: Some(DomainChoice::Domain(v1::Domain::Unix.into())),
+            type_choice: Some(TypeChoice::Type(v1::SocketType::Seqpacket.into())),
+            ..Default::default()
+        };
+        let pair = sockets(&channel).create_socket_pair(request).await.unwrap();
+        let pair = pair.into_inner();
+        let sent: [&'static [u8]; 6] = [b"", b"one", b"", b"", b"two", b""];
+        let mut near = None;
+        if !together {
+            near = Some(
+                Datagrams::open(&channel, opening(pair.first, window))
+                    .await
+                    .unwrap(),
+            );
+        }
+        for data in sent {
+            let send = v1::SendRequest {
+                handle: pair.second,
+                payload: Some(v1::send_request::Payload::Data(data.into())),
+                ..Default::default()
+            };
+            sockets(&channel).send(send).await.unwrap();
+        }
+        let close = v1::CloseRequest {
+            handle: pair.second,
+            ..Default::default()
+        };
+        sockets(&channel).close(close).await.unwrap();
+        let mut near = match near {
+            Some(near) => near,
+            None => Datagrams::open(&channel, opening(pair.first, window))
+                .await
+                .unwrap(),
+        };
+        let mut came = Vec::new();
+        while came.len() <= sent.len() {
+            match near.next().await.unwrap() {
+                Hear::Received(received) => came.extend(received.messages),
+                Hear::Credit(_) => {}
+                other => panic!("{other:?}"),
+            }
+            let offset = came
+                .iter()
+                .map(|message| 64 + data(message).len() as u64)
+                .sum();
+            near.credit(offset, offset + window, 0);
+        }
+        let expected = sent.into_iter().map(|data| (data, false));
+        let expected = expected.chain([(&b""[..], true)]);
+        let came: Vec<_> = came
+            .iter()
+            .map(|message| (data(message), message.end_of_stream))
+            .collect();
+        assert_eq!(came, expected.collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
 async fn a_socket_travels_with_a_datagram_and_becomes_a_handle() {
     use v1::{
         control_message::Content,

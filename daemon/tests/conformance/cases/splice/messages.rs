@@ -38,20 +38,6 @@ pub(super) fn add(theme: &mut Theme) {
         s.recv(far, 64).gives("end");
     });
     theme.case(
-        "unix seqpacket: splice: an empty record cannot be told from the end",
-        |s| {
-            let (near, first, second, far) = world(s, UNIX_SEQPACKET);
-            s.send(near, "a");
-            s.send(near, "");
-            s.send(near, "b");
-            s.shutdown(far, SHUT_WR);
-            s.splice(first, second).gives("1 to the end, back 0 to");
-            s.recv(far, 64).gives("a");
-            s.recv(far, 64).gives("end");
-            s.recv(first, 64).gives("b");
-        },
-    );
-    theme.case(
         "splice: a datagram that is too long for the other kind is EMSGSIZE",
         |s| {
             let ((near, first), (second, far)) = (s.pair(UNIX_DGRAM), s.associated(UDP4));

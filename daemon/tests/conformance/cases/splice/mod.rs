@@ -24,7 +24,7 @@ const UNIX_CONNECTED: [(&str, Kind); 2] = [
 ];
 
 /// Long enough for what is on its way, and short enough to wait for.
-const SOON: Duration = Duration::from_millis(20);
+pub(super) const SOON: Duration = Duration::from_millis(20);
 
 pub(crate) fn theme() -> Theme {
     let mut theme = Theme::default();
