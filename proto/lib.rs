@@ -62,3 +62,6 @@ pub mod time;
 mod violation;
 
 pub use violation::Violation;
+
+#[cfg(test)]
+use farsock_testing as _;

@@ -15,6 +15,9 @@ mod show;
 mod tcp_info;
 mod traffic;
 
+#[cfg(test)]
+use farsock_testing as _;
+
 use std::process::ExitCode;
 
 use clap::Parser;

@@ -140,3 +140,6 @@ pub use crate::{
         splice::{SpliceOptions, Spliced, SplicedDirection},
     },
 };
+
+#[cfg(test)]
+use farsock_testing as _;

@@ -19,3 +19,5 @@ mod tcp;
 mod udp;
 mod unix;
 mod waiting;
+
+use farsock_testing as _;

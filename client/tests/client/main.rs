@@ -7,3 +7,5 @@ mod errors;
 mod fake;
 mod handles;
 mod lists;
+
+use farsock_testing as _;

@@ -19,3 +19,5 @@ mod pipes;
 mod reset;
 mod told;
 mod world;
+
+use farsock_testing as _;

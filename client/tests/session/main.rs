@@ -11,3 +11,5 @@ mod pipes;
 mod reattach;
 mod setup;
 mod waiting;
+
+use farsock_testing as _;

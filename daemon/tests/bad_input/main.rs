@@ -9,3 +9,5 @@ mod options;
 mod random_request;
 mod sockets;
 mod support;
+
+use farsock_testing as _;

@@ -21,6 +21,8 @@ mod world;
 
 use std::collections::HashSet;
 
+use farsock_testing as _;
+
 /// A test for each theme, and the list of them all.
 macro_rules! themes {
     ($($theme:ident)*) => {

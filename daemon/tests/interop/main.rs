@@ -10,3 +10,5 @@ mod grpcurl;
 mod readme;
 mod tools;
 mod transcript;
+
+use farsock_testing as _;

@@ -12,3 +12,5 @@ mod process;
 mod services;
 mod support;
 mod unix;
+
+use farsock_testing as _;

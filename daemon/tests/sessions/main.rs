@@ -8,3 +8,5 @@ mod promises;
 mod setup;
 mod support;
 mod takeover;
+
+use farsock_testing as _;

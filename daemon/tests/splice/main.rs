@@ -4,3 +4,5 @@ mod ending;
 mod moving;
 mod refusal;
 mod support;
+
+use farsock_testing as _;

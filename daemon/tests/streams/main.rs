@@ -11,3 +11,5 @@ mod memory;
 mod resume;
 mod slow_readers;
 mod support;
+
+use farsock_testing as _;

@@ -8,3 +8,5 @@ mod order;
 mod owners;
 mod quota;
 mod support;
+
+use farsock_testing as _;
