@@ -121,7 +121,12 @@ impl Reactor {
         }));
         match self.shared.arm(source, &mut state) {
             Ok(()) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(WaitError::Kernel(error))),
+            Err(error) => {
+                if let Some(ticket) = ticket.take() {
+                    state.waiters.remove(ticket);
+                }
+                Poll::Ready(Err(WaitError::Kernel(error)))
+            }
         }
     }
 
@@ -293,11 +298,13 @@ impl Shared {
         }
         // In the map before it can fire.
         lock(&self.sources).insert(source.key, Arc::downgrade(source));
-        self.epoll
-            .get_ref()
-            .arm(fd, source.key, events, Arm::First)?;
-        state.registered = true;
-        Ok(())
+        let armed = self.epoll.get_ref().arm(fd, source.key, events, Arm::First);
+        match armed {
+            Ok(()) => state.registered = true,
+            // Nothing will fire, and `forget` does not look for what was not registered.
+            Err(_) => drop(lock(&self.sources).remove(&source.key)),
+        }
+        armed
     }
 }
 
@@ -331,4 +338,30 @@ async fn deliver(shared: Arc<Shared>) {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // No code under these locks panics between two changes that belong together.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, os::fd::AsRawFd as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_descriptor_that_epoll_refuses_leaves_nothing_behind() {
+        let reactor = Reactor::start().expect("the kernel has an epoll instance to give");
+        // EPERM: an ordinary file has no readiness.
+        let file = File::open("/proc/self/exe").expect("this program");
+        let source = Source::new(7, file.as_raw_fd());
+        for _ in 0..2 {
+            let refused = reactor.wait(&source, Events::IN).await;
+            assert!(matches!(refused, Err(WaitError::Kernel(_))), "{refused:?}");
+        }
+        let mut wait = std::pin::pin!(reactor.wait(&source, Events::IN));
+        let refused = std::future::poll_fn(|cx| wait.as_mut().poll(cx)).await;
+        assert!(matches!(refused, Err(WaitError::Kernel(_))), "{refused:?}");
+        // Not yet dropped, it is no waiter either.
+        assert_eq!(source.waiters(), 0);
+        assert!(lock(&reactor.shared.sources).is_empty());
+        reactor.forget(&source);
+    }
 }
