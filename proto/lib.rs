@@ -62,6 +62,3 @@ pub mod time;
 mod violation;
 
 pub use violation::Violation;
-
-#[cfg(test)]
-use farsock_testing as _;

@@ -15,9 +15,6 @@ mod show;
 mod tcp_info;
 mod traffic;
 
-#[cfg(test)]
-use farsock_testing as _;
-
 use std::process::ExitCode;
 
 use clap::Parser;

@@ -1,7 +1,5 @@
 //! Single commands, compared word for word: help texts, usage errors, and what a daemon within the command answers.
 
-use farsock_testing as _;
-
 #[test]
 fn commands_print_what_their_sessions_show() {
     trycmd::TestCases::new()

@@ -140,6 +140,3 @@ pub use crate::{
         splice::{SpliceOptions, Spliced, SplicedDirection},
     },
 };
-
-#[cfg(test)]
-use farsock_testing as _;

@@ -2,8 +2,6 @@
 
 use std::{fs, path::Path};
 
-use farsock_testing as _;
-
 #[test]
 fn the_readmes_example_is_that_of_the_crates_front_page() {
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));

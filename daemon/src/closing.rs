@@ -84,6 +84,11 @@ impl Closing {
         }
     }
 
+    /// How many closes are under way that may take their time.
+    pub(crate) fn under_way(&self) -> usize {
+        self.tasks.len()
+    }
+
     /// Returns when all are closed, or soon after `no_longer`: what lingers is then closed as if its time were over, or left to its thread.
     /// Nothing is closed here after that.
     pub(crate) async fn end(&self, no_longer: impl Future<Output = ()>) {
@@ -98,7 +103,7 @@ impl Closing {
             .await
             .is_err()
         {
-            tracing::warn!(sockets = self.tasks.len(), "sockets are left to the kernel");
+            tracing::warn!(sockets = self.under_way(), "sockets are left to the kernel");
         }
     }
 }

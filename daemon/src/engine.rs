@@ -23,7 +23,7 @@ use crate::{
     memory::Memory,
     socket::{Ended, Patience, Reactor, Socket, Watch},
     sys,
-    table::Table,
+    table::{Aftermath, Claim, Handle, Reservation, Table},
 };
 
 /// Whom a connection, and so a handle, belongs to.
@@ -144,7 +144,7 @@ impl Engine {
     pub(crate) async fn close_all(&self, no_longer: impl Future<Output = ()>) {
         for socket in self.table.remove_all() {
             // Nobody waits for this one's answer; the tracker waits for its end.
-            drop(self.close(socket));
+            drop(self.close(socket, Ended::Closed));
         }
         self.closing.end(no_longer).await;
     }
@@ -205,12 +205,32 @@ impl Engine {
         })
     }
 
-    /// Closes a socket that has left the table: ends what waits on it, and closes the descriptor when the last operation has let go
-    /// of it. The returned task ends with close(2)'s answer; nobody need wait for it.
-    pub(crate) fn close(&self, socket: Arc<Socket>) -> JoinHandle<io::Result<()>> {
+    /// Puts a socket that `make` builds into its room in the table, under the claimed number or the next.
+    ///
+    /// # Errors
+    /// Its session is over, or all numbers were given out; then it is closed as its session's sockets are.
+    pub(crate) fn place(
+        &self,
+        room: Reservation<'_>,
+        claim: Option<Claim>,
+        make: impl FnOnce(Handle) -> Socket,
+    ) -> Result<Arc<Socket>> {
+        room.insert(claim, make).map_err(|refused| {
+            if refused.aftermath == Some(Aftermath::Abort) {
+                refused.socket.reset_on_close();
+            }
+            // Nobody waits for this one's answer; the tracker waits for its end.
+            drop(self.close(Arc::from(refused.socket), Ended::Expired));
+            refused.error
+        })
+    }
+
+    /// Closes a socket that has left the table: ends what waits on it with `ended`, and closes the descriptor when the last operation has
+    /// let go of it. The returned task ends with close(2)'s answer; nobody need wait for it.
+    pub(crate) fn close(&self, socket: Arc<Socket>, ended: Ended) -> JoinHandle<io::Result<()>> {
         let owner = socket.owner();
         let descriptor = socket.bequeath();
-        socket.end(Ended::Closed);
+        socket.end(ended);
         for fd in socket.forget_kept() {
             self.close_descriptor(owner, fd);
         }

@@ -53,6 +53,11 @@ pub(crate) enum Error {
     /// The handle number was used before.
     #[error("handle {0} was used before")]
     HandleInUse(Handle),
+    /// Every handle number was given out.
+    #[error(
+        "the daemon has given out all its handle numbers, and uses none again: restart it to go on"
+    )]
+    HandlesUsedUp,
     /// One of the daemon's limits is reached.
     #[error("the daemon's limit of {limit} {what} is reached")]
     QuotaExceeded {
@@ -106,7 +111,7 @@ impl Error {
             Self::SessionExpired => Reason::SessionExpired,
             Self::HandleOutOfBlock(_) => Reason::HandleOutOfBlock,
             Self::HandleInUse(_) => Reason::HandleInUse,
-            Self::QuotaExceeded { .. } => Reason::QuotaExceeded,
+            Self::QuotaExceeded { .. } | Self::HandlesUsedUp => Reason::QuotaExceeded,
             Self::StreamInUse(_) => Reason::StreamInUse,
             Self::StreamTaken(_) => Reason::StreamTaken,
             Self::CreditExceeded { .. } => Reason::CreditExceeded,

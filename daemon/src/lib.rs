@@ -23,9 +23,6 @@ mod table;
 
 pub use embedded::{Embedded, embedded};
 
-#[cfg(test)]
-use farsock_testing as _;
-
 /// Raises this process's soft limit of open descriptors to its hard one. For farsockd: a program that embeds the daemon decides
 /// for itself. A limit that cannot be raised stays as it is.
 pub fn raise_descriptor_limit() {

@@ -19,5 +19,3 @@ mod tcp;
 mod udp;
 mod unix;
 mod waiting;
-
-use farsock_testing as _;

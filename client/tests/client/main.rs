@@ -7,5 +7,3 @@ mod errors;
 mod fake;
 mod handles;
 mod lists;
-
-use farsock_testing as _;

@@ -19,5 +19,3 @@ mod pipes;
 mod reset;
 mod told;
 mod world;
-
-use farsock_testing as _;

@@ -11,5 +11,3 @@ mod pipes;
 mod reattach;
 mod setup;
 mod waiting;
-
-use farsock_testing as _;

@@ -51,6 +51,8 @@ impl UnaryDoor {
             .session_id
             .map(|id| session::find(&self.sessions, id, owner))
             .transpose()?;
+        // However long it waits: its client is there, or its connection would end.
+        let _open = session.as_ref().map(|session| session.begin_call());
         let context = Context {
             engine: Arc::clone(&self.engine),
             owner,
@@ -71,9 +73,17 @@ impl UnaryDoor {
         let operation = request
             .operation()
             .map_err(|violation| status::invalid(&violation))?;
-        let output = operation::execute(&context, operation)
-            .await
-            .map_err(|error| status::status(&error))?;
+        let outcome = operation::execute(&context, operation);
+        let outcome = match &session {
+            Some(session) => tokio::select! {
+                // What has happened counts.
+                biased;
+                outcome = outcome => outcome,
+                () = session.over() => Err(Error::SessionExpired),
+            },
+            None => outcome.await,
+        };
+        let output = outcome.map_err(|error| status::status(&error))?;
         Ok(Response::new(request.response(output)))
     }
 }

@@ -210,11 +210,8 @@ fn accept(engine: &Engine, listener: &Arc<Socket>, nonblocking: bool) -> Result<
     listener.stay_nonblocking()?;
     let (fd, peer) = sys::socket::accept(listener.as_fd())?;
     let ownership = (listener.owner(), listener.session().cloned());
-    let socket = room
-        .insert(None, |handle| {
-            Socket::new(engine, handle, ownership, fd, listener.kind(), nonblocking)
-        })
-        .map_err(Fault::Refused)?;
+    let make = |handle| Socket::new(engine, handle, ownership, fd, listener.kind(), nonblocking);
+    let socket = engine.place(room, None, make).map_err(Fault::Refused)?;
     socket.inherit(listener);
     let counters = &listener.counters;
     counters

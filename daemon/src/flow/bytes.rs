@@ -224,7 +224,9 @@ impl ByteFlow {
             }
             let wanted = {
                 let Some(socket) = self.socket.upgrade() else {
-                    return Poll::Ready(Next::Over(self.over(Ended::Closed)));
+                    // What has gone was ended before, if only since the look above.
+                    let ended = waiting.ended().unwrap_or(Ended::Closed);
+                    return Poll::Ready(Next::Over(self.over(ended)));
                 };
                 let mut receiving = self.receiving();
                 match receiving.next(&socket, line, &head) {

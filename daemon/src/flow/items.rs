@@ -294,7 +294,9 @@ pub(super) trait ItemFlow {
             }
             let wanted = {
                 let Some(socket) = self.socket().upgrade() else {
-                    return Poll::Ready(NextItems::Over(over(self.handle(), Ended::Closed)));
+                    // What has gone was ended before, if only since the look above.
+                    let ended = waiting.ended().unwrap_or(Ended::Closed);
+                    return Poll::Ready(NextItems::Over(over(self.handle(), ended)));
                 };
                 let mut receiving = self.receiving();
                 if !receiving.is_held(line) {

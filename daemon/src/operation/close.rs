@@ -9,6 +9,7 @@ use super::{Context, Operation};
 use crate::{
     error::{Call, Result},
     journal::{Answer, CallText},
+    socket::Ended,
     table::Handle,
 };
 
@@ -46,7 +47,7 @@ impl Operation for Close {
         // From here on the close goes on by itself, whether its caller waits for it or not.
         context
             .engine
-            .close(socket)
+            .close(socket, Ended::Closed)
             .await
             .map_err(io::Error::other)
             .and_then(|closed| closed)

@@ -181,7 +181,7 @@ impl Context {
         kind: Kind,
         nonblocking: bool,
     ) -> Result<Arc<Socket>> {
-        room.insert(claim, |handle| {
+        self.engine.place(room, claim, |handle| {
             let ownership = (self.owner, self.session.clone());
             Socket::new(&self.engine, handle, ownership, fd, kind, nonblocking)
         })
@@ -190,6 +190,15 @@ impl Context {
     /// The time that a request's `timeout` gives this operation.
     fn patience(&self, timeout: Option<Duration>) -> Patience {
         Patience::new(timeout, self.watch.clone())
+    }
+
+    /// Why an operation of the caller's failed: a handle that has gone with its session says no more than that it has gone.
+    fn reason(&self, error: Error) -> Error {
+        let gone = matches!(error, Error::HandleNotFound(_) | Error::HandleClosed(_));
+        match &self.session {
+            Some(session) if gone && session.is_ended() => Error::SessionExpired,
+            _ => error,
+        }
     }
 
     /// The handle number that the request assigns to a socket to come; none if it is 0.
@@ -248,7 +257,8 @@ pub(crate) async fn execute_weighed<O: Operation>(
     let outcome = operation
         .execute(watched.as_ref().unwrap_or(context))
         .instrument(span.clone())
-        .await;
+        .await
+        .map_err(|error| context.reason(error));
     if let Some(entry) = entry {
         entry.end(outcome.as_ref().map(O::answer));
     }

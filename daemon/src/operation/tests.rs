@@ -1,7 +1,7 @@
 //! Operations without a door, on sockets whose descriptors the test can reach.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::fd::AsFd as _,
     sync::mpsc,
     thread,
@@ -15,7 +15,11 @@ use farsock_proto::{
 use socket2::Socket as Local;
 
 use super::*;
-use crate::{engine::EngineLimits, sys::testing::set_blocking};
+use crate::{
+    engine::EngineLimits,
+    sys::{self, testing::set_blocking},
+    table::Aftermath,
+};
 
 /// How long anything may take before its test has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -254,12 +258,14 @@ fn the_send_limit_of_tcp_is_for_the_whole_send_however_often_there_is_room() {
 fn a_session_that_is_over_gets_no_more_sockets_and_keeps_no_room() {
     on_a_thread(async |context| {
         let block = context.engine.table.block("a session".to_owned());
+        let block = block.expect("there are numbers");
         let context = Context {
             session: Some(Arc::clone(&block)),
             ..context
         };
         tcp(&context).await;
-        let removed = context.engine.table.remove_session(&block);
+        let table = &context.engine.table;
+        let removed = table.remove_session(&block, context.owner, Aftermath::Close);
         assert_eq!(removed.len(), 1);
         // More often than there is room.
         for _ in 0..20 {
@@ -285,4 +291,42 @@ fn a_session_that_is_over_gets_no_more_sockets_and_keeps_no_room() {
         }
         assert_eq!(context.engine.table.len(), 0);
     });
+}
+
+#[test]
+fn a_socket_that_meets_its_sessions_end_is_closed_and_nobody_waits_for_that() {
+    on_a_thread(async |context| {
+        let session = context.engine.table.block(String::new());
+        let session = session.expect("a block");
+        let context = Context {
+            session: Some(Arc::clone(&session)),
+            ..context
+        };
+        let (fd, _peer) = lingering();
+        let kind = sys::socket::kind(fd.as_fd()).expect("it is open");
+        let table = &context.engine.table;
+        let room = table.reserve().expect("there is room");
+        let none = table.remove_session(&session, context.owner, Aftermath::Close);
+        assert!(none.is_empty());
+
+        let kept = context.keep(room, None, fd, kind, false);
+        let over = kept.expect_err("the session is over");
+        assert!(matches!(over, Error::SessionExpired), "{over}");
+        assert_eq!(table.len(), 0);
+        // It lingers for longer than any test: if it had been closed here, nothing would be under way.
+        assert_eq!(context.engine.closing.under_way(), 1);
+    });
+}
+
+/// A connection whose close waits for its peer, who does not read, for longer than a test may take.
+fn lingering() -> (OwnedFd, TcpStream) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let address = listener.local_addr().expect("it is bound");
+    let near = TcpStream::connect(address).expect("it listens");
+    let (far, _) = listener.accept().expect("it was connected");
+    let near = Local::from(near);
+    near.set_linger(Some(100 * PATIENCE)).expect("it is open");
+    near.set_nonblocking(true).expect("it is open");
+    while near.send(&[0; 65_536]).is_ok() {}
+    (near.into(), far)
 }

@@ -1,4 +1,7 @@
 //! A lease: how long a session lives without a sign of its client. Pure; time is passed in.
+//!
+//! A lease only says when it is over. Whether its session then ends is decided elsewhere ([`due`](super::due)), and until that has happened a
+//! sign of the client still counts.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +10,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct Lease {
     length: Duration,
     end: Instant,
+    /// Calls of the client that are open, each of which is a sign for as long as it is.
+    open_calls: usize,
 }
 
 impl Lease {
@@ -15,31 +20,37 @@ impl Lease {
         Self {
             length,
             end: now + length,
+            open_calls: 0,
         }
     }
 
-    /// A sign of the client. A lease that is over stays over.
-    pub(crate) fn renew(&mut self, now: Instant) -> bool {
-        if self.is_over(now) {
-            return false;
-        }
+    /// A sign of the client.
+    pub(crate) fn renew(&mut self, now: Instant) {
         self.end = self.end.max(now + self.length);
-        true
     }
 
-    /// Whether it is over.
-    pub(crate) fn is_over(&self, now: Instant) -> bool {
-        now >= self.end
+    /// A sign of the client that lasts: a call that is open from now on.
+    pub(crate) fn begin_call(&mut self) {
+        self.open_calls += 1;
+    }
+
+    /// The call is no longer open.
+    pub(crate) fn end_call(&mut self, now: Instant) {
+        self.open_calls -= 1;
+        self.renew(now);
     }
 
     /// When it is over, unless it is renewed.
-    pub(crate) fn end(&self) -> Instant {
-        self.end
+    pub(crate) fn end(&self, now: Instant) -> Instant {
+        match self.open_calls {
+            0 => self.end,
+            _ => now + self.length,
+        }
     }
 
     /// How much of it is left.
     pub(crate) fn left(&self, now: Instant) -> Duration {
-        self.end.saturating_duration_since(now)
+        self.end(now).saturating_duration_since(now)
     }
 }
 
@@ -49,26 +60,51 @@ mod tests {
 
     use super::*;
 
+    #[derive(Clone, Copy, Debug)]
+    enum Sign {
+        Message,
+        CallBegins,
+        CallEnds,
+    }
+
+    fn sign() -> impl Strategy<Value = Sign> {
+        prop_oneof![
+            Just(Sign::Message),
+            Just(Sign::CallBegins),
+            Just(Sign::CallEnds)
+        ]
+    }
+
     proptest! {
         #[test]
-        fn it_is_over_exactly_when_no_sign_came_for_its_length(
+        fn it_is_over_its_length_after_the_last_sign_and_not_while_a_call_is_open(
             length in 1_u64..100,
-            signs in prop::collection::vec(0_u64..150, 0..30),
+            signs in prop::collection::vec((0_u64..150, sign()), 0..30),
         ) {
             let start = Instant::now();
             let at = |ms: u64| start + Duration::from_millis(ms);
             let mut lease = Lease::new(Duration::from_millis(length), start);
-            let (mut now, mut last_sign) = (0, 0);
-            for pause in signs {
+            let (mut now, mut last_sign, mut open) = (0, 0, 0);
+            for (pause, sign) in signs {
                 now += pause;
-                let over = now - last_sign >= length;
-                prop_assert_eq!(lease.is_over(at(now)), over);
-                prop_assert_eq!(lease.renew(at(now)), !over);
-                if over {
-                    break;
+                match sign {
+                    Sign::Message => lease.renew(at(now)),
+                    Sign::CallBegins => {
+                        lease.begin_call();
+                        open += 1;
+                    }
+                    Sign::CallEnds if open == 0 => continue,
+                    Sign::CallEnds => {
+                        lease.end_call(at(now));
+                        open -= 1;
+                    }
                 }
-                last_sign = now;
-                prop_assert_eq!(lease.left(at(now)), Duration::from_millis(length));
+                if !matches!(sign, Sign::CallBegins) {
+                    last_sign = now;
+                }
+                let end = if open > 0 { now + length } else { last_sign + length };
+                prop_assert_eq!(lease.end(at(now)), at(end));
+                prop_assert_eq!(lease.left(at(now)), Duration::from_millis(end.saturating_sub(now)));
             }
         }
     }

@@ -5,6 +5,7 @@
 //! Tasks: one for all leases ([`Sessions::start`]; aborted when the last handle on it is dropped), and those of [`turn`].
 
 mod by_id;
+mod due;
 mod job;
 mod lease;
 mod ledger;
@@ -68,7 +69,9 @@ pub(crate) struct Session<R> {
     /// Held while a message of an attached stream is carried out, and while another attaches: taken before `state`.
     hearing: Mutex<()>,
     state: Mutex<State<R>>,
-    /// Cancelled when the session is over and its sockets are closed.
+    /// Cancelled when the session is over.
+    over: CancellationToken,
+    /// Cancelled when it is over and its sockets are closed.
     closed: CancellationToken,
 }
 
@@ -84,6 +87,19 @@ impl Gone {
     pub(crate) async fn wait(&self) {
         self.closed.cancelled().await;
         self.entries.wait().await;
+    }
+}
+
+/// An open call of a session's client. See [`Session::begin_call`].
+#[derive(Debug)]
+#[must_use = "dropping it ends the call"]
+pub(crate) struct OpenCall<'a, R: Clone + Send + 'static> {
+    session: &'a Session<R>,
+}
+
+impl<R: Clone + Send + 'static> Drop for OpenCall<'_, R> {
+    fn drop(&mut self) {
+        self.session.lock().lease.end_call(Instant::now());
     }
 }
 
@@ -124,6 +140,7 @@ impl<R: Clone + Send + 'static> Session<R> {
                 under_way: ById::default(),
                 outbox: None,
             }),
+            over: CancellationToken::new(),
             closed: CancellationToken::new(),
         })
     }
@@ -136,10 +153,24 @@ impl<R: Clone + Send + 'static> Session<R> {
         }
     }
 
-    /// A sign of the client. False if the session is over.
+    /// A sign of the client. False if the session is over; until it is, even a late one counts.
     pub(crate) fn renew(&self) -> bool {
         let mut state = self.lock();
-        !state.ended && state.lease.renew(Instant::now())
+        if !state.ended {
+            state.lease.renew(Instant::now());
+        }
+        !state.ended
+    }
+
+    /// A sign of the client that lasts: a unary call that is open, and keeps the session alive while it is.
+    pub(crate) fn begin_call(&self) -> OpenCall<'_, R> {
+        self.lock().lease.begin_call();
+        OpenCall { session: self }
+    }
+
+    /// Returns when the session is over.
+    pub(crate) async fn over(&self) {
+        self.over.cancelled().await;
     }
 
     /// How much of the lease is left.
@@ -319,10 +350,20 @@ impl<R: Clone + Send + 'static> Session<R> {
         self.lock().ledger.result(id).cloned()
     }
 
+    /// Decides that the session is over if its lease is; a sign of the client comes before that, or is refused. [`Session::end`] is to
+    /// follow.
+    fn end_if_over(&self, now: Instant) -> bool {
+        let mut state = self.lock();
+        let over = !state.ended && state.lease.end(now) <= now;
+        state.ended |= over;
+        over
+    }
+
     /// The session is over: ends its stream and its operations, and forgets its results. Its sockets are the caller's to close.
     fn end(&self, why: Detached) {
         let mut state = self.lock();
         state.ended = true;
+        self.over.cancel();
         if let Some(outbox) = state.outbox.take() {
             outbox.detach(why);
         }
@@ -336,7 +377,7 @@ impl<R: Clone + Send + 'static> Session<R> {
 
     /// When the lease is over, unless it is renewed.
     fn lease_end(&self) -> Instant {
-        self.lock().lease.end()
+        self.lock().lease.end(Instant::now())
     }
 
     fn lock(&self) -> MutexGuard<'_, State<R>> {

@@ -1,25 +1,34 @@
 //! All sessions, and the one task that ends those whose lease is over.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
+use foldhash::fast::RandomState;
 use tokio::{
     sync::Notify,
     task::{AbortHandle, JoinHandle},
 };
 
-use super::{Detached, OnExpiry, Session, Terms};
+use super::{
+    Detached, OnExpiry, Session, Terms,
+    due::{Due, Taken},
+};
 use crate::{
     engine::{Engine, Owner},
     error::{Error, Result},
+    socket::Ended,
     sys,
+    table::Aftermath,
 };
 
 /// How many sessions one daemon has at most.
 const MAX_SESSIONS: usize = 4096;
+
+/// How many leases are looked at before others have a turn at the sessions.
+const BATCH: usize = 64;
 
 /// Every session of the daemon.
 #[derive(Debug)]
@@ -31,9 +40,30 @@ pub(crate) struct Sessions<R> {
 #[derive(Debug)]
 struct Shared<R> {
     engine: Arc<Engine>,
-    /// By the first handle number: the order in which they were opened.
-    sessions: Mutex<BTreeMap<u64, Arc<Session<R>>>>,
-    opened: Notify,
+    all: Mutex<All<R>>,
+    /// Told when a lease ends before all that the reaper sleeps for.
+    earlier: Notify,
+}
+
+/// The sessions, by all that they are asked for by: nothing is searched for among those of others.
+///
+/// Invariant: each session is in both maps and, but for the moment of a look at its lease, in `due`; one that has ended is in none.
+#[derive(Debug)]
+struct All<R> {
+    by_id: HashMap<String, Arc<Session<R>>, RandomState>,
+    /// By owner, and then by the first handle number, which is the order in which they were opened.
+    by_owner: HashMap<Owner, BTreeMap<u64, Arc<Session<R>>>, RandomState>,
+    due: Due<Arc<Session<R>>>,
+}
+
+impl<R> Default for All<R> {
+    fn default() -> Self {
+        Self {
+            by_id: HashMap::default(),
+            by_owner: HashMap::default(),
+            due: Due::default(),
+        }
+    }
 }
 
 impl<R: Clone + Send + 'static> Sessions<R> {
@@ -41,8 +71,8 @@ impl<R: Clone + Send + 'static> Sessions<R> {
     pub(crate) fn start(engine: Arc<Engine>) -> Arc<Self> {
         let shared = Arc::new(Shared {
             engine,
-            sessions: Mutex::new(BTreeMap::new()),
-            opened: Notify::new(),
+            all: Mutex::default(),
+            earlier: Notify::new(),
         });
         let reaper = tokio::spawn(reap(Arc::clone(&shared))).abort_handle();
         Arc::new(Self { shared, reaper })
@@ -51,33 +81,30 @@ impl<R: Clone + Send + 'static> Sessions<R> {
     /// Opens a session.
     pub(crate) fn open(&self, terms: Terms) -> Result<Arc<Session<R>>> {
         let _admission = self.shared.engine.admit()?;
-        let id = sys::random::hex_id().map_err(|error| {
-            crate::error::Call::new("read")
-                .with("/dev/urandom")
-                .failed(error)
-        })?;
-        let mut sessions = self.shared.lock();
-        if sessions.len() >= MAX_SESSIONS {
+        let id = sys::random::hex_id()
+            .map_err(|error| crate::error::Call::new("getrandom").failed(error))?;
+        let mut all = self.shared.lock();
+        if all.by_id.len() >= MAX_SESSIONS {
             return Err(Error::QuotaExceeded {
                 limit: MAX_SESSIONS,
                 what: "sessions",
             });
         }
-        let block = self.shared.engine.table.block(id);
+        let block = self.shared.engine.table.block(id.clone())?;
         let session = Session::new(terms, block, Instant::now());
-        sessions.insert(session.block.first(), Arc::clone(&session));
-        drop(sessions);
-        self.shared.opened.notify_one();
+        let is_next = all.insert(id, &session);
+        drop(all);
+        if is_next {
+            self.shared.earlier.notify_one();
+        }
         Ok(session)
     }
 
     /// The owner's session of that id. For anyone else it does not exist.
     pub(crate) fn get(&self, id: &str, owner: Owner) -> Option<Arc<Session<R>>> {
-        self.shared
-            .lock()
-            .values()
-            .find(|session| session.block.session_id() == id && session.terms.owner == owner)
-            .cloned()
+        let all = self.shared.lock();
+        let session = all.by_id.get(id)?;
+        (session.terms.owner == owner).then(|| Arc::clone(session))
     }
 
     /// Up to `count` of the owner's sessions that were opened after the one of block `after`, and whether there are more.
@@ -87,18 +114,14 @@ impl<R: Clone + Send + 'static> Sessions<R> {
         after: u64,
         count: usize,
     ) -> (Vec<Arc<Session<R>>>, bool) {
-        let sessions = self.shared.lock();
-        let mut rest = sessions
-            .range(after.saturating_add(1)..)
-            .map(|(_, session)| session)
-            .filter(|session| session.terms.owner == owner);
-        let page = rest.by_ref().take(count).cloned().collect();
+        let all = self.shared.lock();
+        let Some(sessions) = all.by_owner.get(&owner) else {
+            return (Vec::new(), false);
+        };
+        let mut rest = sessions.range(after.saturating_add(1)..);
+        let page = rest.by_ref().take(count);
+        let page = page.map(|(_, session)| Arc::clone(session)).collect();
         (page, rest.next().is_some())
-    }
-
-    /// How many sockets a session has.
-    pub(crate) fn sockets(&self, session: &Session<R>) -> usize {
-        self.shared.engine.table.count(&session.block)
     }
 
     /// Ends a session, and returns how many sockets it had when the kernel has closed them.
@@ -111,7 +134,7 @@ impl<R: Clone + Send + 'static> Sessions<R> {
 
     /// Ends every attached stream: the daemon is shutting down.
     pub(crate) fn drain(&self) {
-        for session in self.shared.lock().values() {
+        for session in self.shared.everyone() {
             session.end_stream(Detached::Draining);
         }
     }
@@ -123,19 +146,49 @@ impl<R> Drop for Sessions<R> {
     }
 }
 
+impl<R: Clone + Send + 'static> All<R> {
+    /// Adds a session; whether its lease ends before all others.
+    fn insert(&mut self, id: String, session: &Arc<Session<R>>) -> bool {
+        let owner = self.by_owner.entry(session.terms.owner).or_default();
+        owner.insert(session.block.first(), Arc::clone(session));
+        self.by_id.insert(id, Arc::clone(session));
+        self.watch(session)
+    }
+
+    /// Sees to it that the session's lease is looked at when it is over; whether that is before all others.
+    fn watch(&mut self, session: &Arc<Session<R>>) -> bool {
+        let (end, number) = (session.lease_end(), session.block.first());
+        self.due.add(end, number, Arc::clone(session))
+    }
+
+    /// Takes a session away.
+    fn remove(&mut self, session: &Session<R>) {
+        self.due.remove(session.block.first());
+        self.by_id.remove(session.block.session_id());
+        if let Some(owner) = self.by_owner.get_mut(&session.terms.owner) {
+            owner.remove(&session.block.first());
+        }
+    }
+}
+
 impl<R: Clone + Send + 'static> Shared<R> {
     /// Ends a session, and tells how many sockets it had. The task ends when they are closed.
     fn end(&self, session: &Arc<Session<R>>, abort: bool) -> (usize, JoinHandle<()>) {
-        self.lock().remove(&session.block.first());
         session.end(Detached::Expired);
-        let sockets = self.engine.table.remove_session(&session.block);
+        self.lock().remove(session);
+        let aftermath = match abort {
+            true => Aftermath::Abort,
+            false => Aftermath::Close,
+        };
+        let table = &self.engine.table;
+        let sockets = table.remove_session(&session.block, session.terms.owner, aftermath);
         let closing: Vec<_> = sockets
             .into_iter()
             .map(|socket| {
                 if abort {
                     socket.reset_on_close();
                 }
-                self.engine.close(socket)
+                self.engine.close(socket, Ended::Expired)
             })
             .collect();
         session.block.entries.close();
@@ -150,9 +203,14 @@ impl<R: Clone + Send + 'static> Shared<R> {
         (count, closed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Session<R>>>> {
+    /// Every session.
+    fn everyone(&self) -> Vec<Arc<Session<R>>> {
+        self.lock().by_id.values().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, All<R>> {
         // Nothing panics between two changes that belong together.
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -160,29 +218,49 @@ impl<R: Clone + Send + 'static> Shared<R> {
 async fn reap<R: Clone + Send + 'static>(shared: Arc<Shared<R>>) {
     loop {
         let now = Instant::now();
-        let all: Vec<_> = shared.lock().values().cloned().collect();
-        let (over, alive): (Vec<_>, Vec<_>) = all
-            .into_iter()
-            .partition(|session| session.lease_end() <= now);
-        for session in &over {
-            let abort = session.terms.on_expiry == OnExpiry::Abort;
-            tracing::info!(
-                session = session.block.session_id(),
-                label = session.terms.label,
-                "a session's lease is over"
-            );
-            // They close by themselves; the engine's tracker waits for them at shutdown.
-            drop(shared.end(session, abort));
+        let was_away = shared.lock().due.was_away(now);
+        if was_away {
+            // Nobody could say anything meanwhile, and what was said waits to be read: every lease begins anew.
+            tracing::warn!("the daemon was stopped, or too busy, for a while: leases begin anew");
+            for session in shared.everyone() {
+                session.renew();
+            }
         }
-        // A lease only ever moves on, so that nothing is missed before the nearest end.
-        let next = alive.iter().map(|session| session.lease_end()).min();
-        drop((over, alive));
-        let opened = shared.opened.notified();
+        loop {
+            let taken = shared
+                .lock()
+                .due
+                .take(now, BATCH, |session| session.lease_end());
+            match taken {
+                Taken::Over(session) if !session.end_if_over(now) => {
+                    let mut all = shared.lock();
+                    // Renewed since the look, if it was not closed.
+                    if all.by_id.contains_key(session.block.session_id()) {
+                        all.watch(&session);
+                    }
+                }
+                Taken::Over(session) => {
+                    let abort = session.terms.on_expiry == OnExpiry::Abort;
+                    tracing::info!(
+                        session = session.block.session_id(),
+                        label = session.terms.label,
+                        "a session's lease is over"
+                    );
+                    // They close by themselves; the engine's tracker waits for them at shutdown.
+                    drop(shared.end(&session, abort));
+                }
+                Taken::More => {}
+                Taken::Nothing => break,
+            }
+            tokio::task::yield_now().await;
+        }
+        let next = shared.lock().due.plan();
+        let earlier = shared.earlier.notified();
         match next {
             Some(next) => {
-                let _ = tokio::time::timeout_at(next.into(), opened).await;
+                let _ = tokio::time::timeout_at(next.into(), earlier).await;
             }
-            None => opened.await,
+            None => earlier.await,
         }
     }
 }

@@ -136,6 +136,7 @@ impl Fault {
             (Self::TimedOut, _) => Error::TimedOut(call),
             (Self::Cancelled, _) => Error::Cancelled(call),
             (Self::Ended(Ended::Closed), Some(handle)) => Error::HandleClosed(handle),
+            (Self::Ended(Ended::Expired), _) => Error::SessionExpired,
             (Self::Ended(_), _) => Error::Draining,
             (Self::Refused(error), _) => error,
         }
@@ -194,12 +195,6 @@ impl Socket {
     /// The session that owns it, if it does not live until it is closed.
     pub(crate) fn session(&self) -> Option<&Arc<Block>> {
         self.session.as_ref()
-    }
-
-    /// Whether it belongs to that session.
-    pub(crate) fn is_of(&self, block: &Arc<Block>) -> bool {
-        self.session()
-            .is_some_and(|session| Arc::ptr_eq(session, block))
     }
 
     pub(crate) fn kind(&self) -> Kind {

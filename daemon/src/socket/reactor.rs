@@ -159,6 +159,8 @@ impl fmt::Debug for Reactor {
 pub(crate) enum Ended {
     /// Its handle was closed.
     Closed,
+    /// Its session is over, and the handle closed with it.
+    Expired,
     /// The daemon is shutting down.
     Draining,
 }

@@ -1,6 +1,10 @@
 //! A block of handle numbers that the client of one session assigns itself, as clients of X11 and Wayland assign object ids.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeSet,
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use tokio_util::task::TaskTracker;
 
@@ -10,10 +14,11 @@ use crate::{
     id_set::IdSet,
 };
 
-/// How many numbers a block has.
-pub(crate) const BLOCK: u64 = 1 << 32;
+/// How many numbers a block has: enough for 4,000 sockets a second over an hour. Blocks are never used again, and this many numbers
+/// for each leave room for 500 million sessions below [`MOST_HANDLES`](super::MOST_HANDLES).
+pub(crate) const BLOCK: u64 = 1 << 24;
 
-/// The numbers of one session, and the mark by which its sockets are known as the session's.
+/// The numbers of one session, and which sockets are the session's.
 #[derive(Debug)]
 pub(crate) struct Block {
     session_id: String,
@@ -26,7 +31,19 @@ pub(crate) struct Block {
 #[derive(Debug)]
 struct State {
     used: IdSet,
-    ended: bool,
+    /// Set at the session's end; then `sockets` is empty and stays so.
+    ended: Option<Aftermath>,
+    /// The handles of the session's sockets, whichever numbers they have.
+    sockets: BTreeSet<Handle>,
+}
+
+/// What happens to the sockets of a session at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aftermath {
+    /// They are closed in good order.
+    Close,
+    /// TCP connections are reset.
+    Abort,
 }
 
 impl Block {
@@ -37,7 +54,8 @@ impl Block {
             first,
             state: Mutex::new(State {
                 used: IdSet::default(),
-                ended: false,
+                ended: None,
+                sockets: BTreeSet::new(),
             }),
             entries: TaskTracker::new(),
         })
@@ -58,9 +76,14 @@ impl Block {
         if !(self.first..self.first + BLOCK).contains(&number) {
             return Err(Error::HandleOutOfBlock(Handle(number)));
         }
-        if !self.lock().used.insert_used(number) {
+        let mut state = self.lock();
+        if state.ended.is_some() {
+            return Err(Error::SessionExpired);
+        }
+        if !state.used.insert_used(number) {
             return Err(Error::HandleInUse(Handle(number)));
         }
+        drop(state);
         Ok(Claim {
             block: Arc::clone(self),
             number,
@@ -68,14 +91,41 @@ impl Block {
         })
     }
 
-    /// The session is over: it gets no more sockets.
-    pub(crate) fn end(&self) {
-        self.lock().ended = true;
+    /// Counts a socket among the session's.
+    ///
+    /// # Errors
+    /// The session is over, and what its end does with its sockets.
+    pub(super) fn add(&self, handle: Handle) -> Result<(), Aftermath> {
+        let mut state = self.lock();
+        match state.ended {
+            Some(aftermath) => Err(aftermath),
+            None => {
+                state.sockets.insert(handle);
+                Ok(())
+            }
+        }
+    }
+
+    /// A socket is no longer the session's.
+    pub(super) fn remove(&self, handle: Handle) {
+        self.lock().sockets.remove(&handle);
+    }
+
+    /// How many sockets the session has.
+    pub(crate) fn sockets(&self) -> usize {
+        self.lock().sockets.len()
+    }
+
+    /// The session is over: it gets no more sockets. Returns those that it has.
+    pub(super) fn end(&self, aftermath: Aftermath) -> BTreeSet<Handle> {
+        let mut state = self.lock();
+        state.ended.get_or_insert(aftermath);
+        mem::take(&mut state.sockets)
     }
 
     /// Whether the session is over.
     pub(crate) fn is_ended(&self) -> bool {
-        self.lock().ended
+        self.lock().ended.is_some()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

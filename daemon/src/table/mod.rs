@@ -1,9 +1,12 @@
 //! The table that owns every socket. A handle is only a name for an entry of it.
+//!
+//! No call takes the lock for longer than its own caller's sockets make it, and nothing is dropped under it: a socket's drop may close its
+//! descriptor.
 
 mod block;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -11,14 +14,22 @@ use std::{
     },
 };
 
-pub(crate) use self::block::{BLOCK, Block, Claim};
+use foldhash::fast::RandomState;
+
+pub(crate) use self::block::{Aftermath, BLOCK, Block, Claim};
 use crate::{
     engine::Owner,
     error::{Error, Result},
     socket::Socket,
 };
 
-/// The name of a socket: counted up from 1, never used again while the daemon lives.
+/// The bound of all handles, exclusive: JSON numbers are exact below it, and so are JavaScript's.
+pub(crate) const MOST_HANDLES: u64 = 1 << 53;
+
+/// How many sockets are taken out of the table at most before others have a turn at it.
+const BATCH: usize = 128;
+
+/// The name of a socket: counted up from 1, below [`MOST_HANDLES`], never used again while the daemon lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Handle(pub(crate) u64);
 
@@ -37,12 +48,53 @@ pub(crate) struct Table {
     entries: Mutex<Entries>,
 }
 
-/// Invariant: every key is below `next`, or was claimed in a block below `next_block`, so that no handle is given out twice.
+/// Invariant: every key is below `next`, at or above `end`, or was claimed in a block below `next_block`, so that no handle is given out
+/// twice; and every socket of a session that is not over is in its block's set.
 #[derive(Debug)]
 struct Entries {
+    /// The numbers that the table assigns itself, `next..end`: a block of its own, followed by another when it is used up.
     next: u64,
+    end: u64,
     next_block: u64,
-    sockets: BTreeMap<Handle, Arc<Socket>>,
+    /// By owner, so that nobody's calls cost more for what others have.
+    sockets: HashMap<Owner, BTreeMap<Handle, Arc<Socket>>, RandomState>,
+    len: usize,
+}
+
+impl Entries {
+    /// The next number of the table's own.
+    fn next_handle(&mut self) -> Result<Handle> {
+        if self.next == self.end {
+            self.next = self.next_block()?;
+            self.end = self.next + BLOCK;
+        }
+        let handle = Handle(self.next);
+        self.next += 1;
+        Ok(handle)
+    }
+
+    /// The first number of a block that was never given out.
+    fn next_block(&mut self) -> Result<u64> {
+        let first = self.next_block;
+        if first >= MOST_HANDLES {
+            return Err(Error::HandlesUsedUp);
+        }
+        self.next_block += BLOCK;
+        Ok(first)
+    }
+
+    fn insert(&mut self, socket: Arc<Socket>) {
+        let sockets = self.sockets.entry(socket.owner()).or_default();
+        if sockets.insert(socket.handle(), socket).is_none() {
+            self.len += 1;
+        }
+    }
+
+    fn remove(&mut self, handle: Handle, owner: Owner) -> Option<Arc<Socket>> {
+        let removed = self.sockets.get_mut(&owner)?.remove(&handle)?;
+        self.len -= 1;
+        Some(removed)
+    }
 }
 
 impl Table {
@@ -53,8 +105,10 @@ impl Table {
             limit,
             entries: Mutex::new(Entries {
                 next: 1,
+                end: BLOCK,
                 next_block: BLOCK,
-                sockets: BTreeMap::new(),
+                sockets: HashMap::default(),
+                len: 0,
             }),
         }
     }
@@ -76,66 +130,66 @@ impl Table {
     pub(crate) fn get(&self, handle: Handle, owner: Owner) -> Result<Arc<Socket>> {
         self.lock()
             .sockets
-            .get(&handle)
-            .filter(|socket| socket.owner() == owner)
+            .get(&owner)
+            .and_then(|sockets| sockets.get(&handle))
             .cloned()
             .ok_or(Error::HandleNotFound(handle))
     }
 
     /// Takes the owner's socket of that name out of the table; from here on the handle does not exist.
     pub(crate) fn remove(&self, handle: Handle, owner: Owner) -> Result<Arc<Socket>> {
-        let mut entries = self.lock();
-        match entries.sockets.get(&handle) {
-            Some(socket) if socket.owner() == owner => {}
-            _ => return Err(Error::HandleNotFound(handle)),
+        let removed = self.lock().remove(handle, owner);
+        let socket = removed.ok_or(Error::HandleNotFound(handle))?;
+        if let Some(session) = socket.session() {
+            session.remove(handle);
         }
-        let socket = entries
-            .sockets
-            .remove(&handle)
-            .ok_or(Error::HandleNotFound(handle))?;
         self.taken.fetch_sub(1, Ordering::Relaxed);
         Ok(socket)
     }
 
     /// Gives out a block of numbers, for the session of that id.
-    pub(crate) fn block(&self, session_id: String) -> Arc<Block> {
-        let mut entries = self.lock();
-        let first = entries.next_block;
-        entries.next_block += BLOCK;
-        drop(entries);
-        Block::new(session_id, first)
+    ///
+    /// # Errors
+    /// All numbers were given out.
+    pub(crate) fn block(&self, session_id: String) -> Result<Arc<Block>> {
+        let first = self.lock().next_block()?;
+        Ok(Block::new(session_id, first))
     }
 
-    /// Takes every socket of a session that is over out of the table; none is added after.
-    pub(crate) fn remove_session(&self, block: &Arc<Block>) -> Vec<Arc<Socket>> {
-        block.end();
-        let mut removed = Vec::new();
-        self.lock().sockets.retain(|_, socket| {
-            let keep = !socket.is_of(block);
-            if !keep {
-                removed.push(Arc::clone(socket));
-            }
-            keep
-        });
+    /// Takes every socket of the owner's session, which is over, out of the table; none is added after.
+    pub(crate) fn remove_session(
+        &self,
+        block: &Block,
+        owner: Owner,
+        aftermath: Aftermath,
+    ) -> Vec<Arc<Socket>> {
+        let handles: Vec<_> = block.end(aftermath).into_iter().collect();
+        let mut removed = Vec::with_capacity(handles.len());
+        for batch in handles.chunks(BATCH) {
+            let mut entries = self.lock();
+            // One that is missing was closed meanwhile.
+            removed.extend(
+                batch
+                    .iter()
+                    .filter_map(|handle| entries.remove(*handle, owner)),
+            );
+        }
         self.taken.fetch_sub(removed.len(), Ordering::Relaxed);
         removed
     }
 
-    /// How many sockets a session has.
-    pub(crate) fn count(&self, block: &Arc<Block>) -> usize {
-        let entries = self.lock();
-        entries
-            .sockets
-            .values()
-            .filter(|socket| socket.is_of(block))
-            .count()
-    }
-
     /// Takes every socket out of the table.
     pub(crate) fn remove_all(&self) -> Vec<Arc<Socket>> {
-        let sockets = std::mem::take(&mut self.lock().sockets);
+        let mut entries = self.lock();
+        let sockets = std::mem::take(&mut entries.sockets);
+        entries.len = 0;
+        drop(entries);
+        let sockets: Vec<_> = sockets
+            .into_values()
+            .flat_map(BTreeMap::into_values)
+            .collect();
         self.taken.fetch_sub(sockets.len(), Ordering::Relaxed);
-        sockets.into_values().collect()
+        sockets
     }
 
     /// Up to `count` of the owner's sockets with handles above `after`, upwards, and whether there are more.
@@ -146,23 +200,26 @@ impl Table {
         count: usize,
     ) -> (Vec<Arc<Socket>>, bool) {
         let entries = self.lock();
-        let mut rest = entries
-            .sockets
+        let Some(sockets) = entries.sockets.get(&owner) else {
+            return (Vec::new(), false);
+        };
+        let mut rest = sockets
             .range(Handle(after.0.saturating_add(1))..)
-            .map(|(_, socket)| socket)
-            .filter(|socket| socket.owner() == owner);
+            .map(|(_, socket)| socket);
         let page = rest.by_ref().take(count).cloned().collect();
         (page, rest.next().is_some())
     }
 
     /// Every socket there is.
     pub(crate) fn all(&self) -> Vec<Arc<Socket>> {
-        self.lock().sockets.values().cloned().collect()
+        let entries = self.lock();
+        let sockets = entries.sockets.values().flat_map(BTreeMap::values);
+        sockets.cloned().collect()
     }
 
     /// How many sockets there are.
     pub(crate) fn len(&self) -> usize {
-        self.lock().sockets.len()
+        self.lock().len
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
@@ -177,31 +234,49 @@ pub(crate) struct Reservation<'a> {
     table: &'a Table,
 }
 
+/// A socket that did not get into the table. Whoever has it closes it, and not under the table's lock.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// Its session's end, if that was the reason.
+    pub(crate) aftermath: Option<Aftermath>,
+    pub(crate) socket: Box<Socket>,
+    pub(crate) error: Error,
+}
+
 impl Reservation<'_> {
     /// Fills the room with the socket that `make` builds under its new handle: the claimed one, or the next.
     ///
     /// # Errors
-    /// The socket's session is over.
+    /// The socket's session is over, or all numbers were given out.
     pub(crate) fn insert(
         self,
         claim: Option<Claim>,
         make: impl FnOnce(Handle) -> Socket,
-    ) -> Result<Arc<Socket>> {
+    ) -> Result<Arc<Socket>, Refused> {
         let mut entries = self.table.lock();
-        let handle = match claim {
-            Some(claim) => claim.keep(),
-            None => {
-                let next = entries.next;
-                entries.next += 1;
-                Handle(next)
-            }
+        let number = match claim {
+            Some(claim) => Ok(claim.keep()),
+            None => entries.next_handle(),
         };
-        let socket = Arc::new(make(handle));
-        // Looked at under the lock: either this sees the end of the session, or the session's end sees the socket.
-        if socket.session().is_some_and(|session| session.is_ended()) {
-            return Err(Error::SessionExpired);
+        let socket = make(*number.as_ref().unwrap_or(&Handle(0)));
+        // Asked under the lock: either this sees the end of the session, or the session's end sees the socket.
+        let added = number.map_err(|error| (error, None)).and_then(|handle| {
+            let session = socket
+                .session()
+                .map_or(Ok(()), |session| session.add(handle));
+            session.map_err(|aftermath| (Error::SessionExpired, Some(aftermath)))
+        });
+        if let Err((error, aftermath)) = added {
+            drop(entries);
+            let socket = Box::new(socket);
+            return Err(Refused {
+                aftermath,
+                socket,
+                error,
+            });
         }
-        entries.sockets.insert(handle, Arc::clone(&socket));
+        let socket = Arc::new(socket);
+        entries.insert(Arc::clone(&socket));
         drop(entries);
         // The room now belongs to the entry.
         std::mem::forget(self);
@@ -214,3 +289,6 @@ impl Drop for Reservation<'_> {
         self.table.taken.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

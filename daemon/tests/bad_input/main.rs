@@ -9,5 +9,3 @@ mod options;
 mod random_request;
 mod sockets;
 mod support;
-
-use farsock_testing as _;

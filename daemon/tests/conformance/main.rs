@@ -21,8 +21,6 @@ mod world;
 
 use std::collections::HashSet;
 
-use farsock_testing as _;
-
 /// A test for each theme, and the list of them all.
 macro_rules! themes {
     ($($theme:ident)*) => {

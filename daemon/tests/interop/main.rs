@@ -10,5 +10,3 @@ mod grpcurl;
 mod readme;
 mod tools;
 mod transcript;
-
-use farsock_testing as _;

@@ -12,5 +12,3 @@ mod process;
 mod services;
 mod support;
 mod unix;
-
-use farsock_testing as _;

@@ -33,7 +33,7 @@ const ADDRESS: &str = "FARSOCK_DEATH_ADDRESS";
 async fn a_killed_client_is_gone_within_its_lease_and_a_second_and_leaves_nothing() {
     let rounds = std::env::var("FARSOCK_DEATH_ROUNDS");
     let rounds = rounds.map_or(3, |rounds| rounds.parse().expect("a number"));
-    let directory = Directory::new();
+    let directory = Directory::new("death");
     let address = format!("unix://{}", directory.0.join("daemon.sock").display());
     let daemon = start_daemon(&address).await;
     let process = PathBuf::from(format!("/proc/{}", daemon.id().expect("it runs")));
@@ -107,7 +107,7 @@ async fn the_client_that_is_killed() {
     std::future::pending().await
 }
 
-async fn start_daemon(address: &str) -> Child {
+pub(crate) async fn start_daemon(address: &str) -> Child {
     let mut daemon = Command::new(env!("CARGO_BIN_EXE_farsockd"))
         .args(["--listen", address])
         .env_clear()
@@ -174,11 +174,11 @@ fn rss(process: &Path) -> u64 {
 }
 
 /// A directory of the test's own, gone at its end.
-struct Directory(PathBuf);
+pub(crate) struct Directory(pub(crate) PathBuf);
 
 impl Directory {
-    fn new() -> Self {
-        let name = format!("farsock-death-{}", std::process::id());
+    pub(crate) fn new(of: &str) -> Self {
+        let name = format!("farsock-{of}-{}", std::process::id());
         let path = std::env::temp_dir().join(name);
         fs::create_dir(&path).expect("a new name");
         Self(path)

@@ -4,9 +4,8 @@ mod bad_input;
 mod bounds;
 mod cut;
 mod death;
+mod over;
 mod promises;
 mod setup;
 mod support;
 mod takeover;
-
-use farsock_testing as _;

@@ -4,5 +4,3 @@ mod ending;
 mod moving;
 mod refusal;
 mod support;
-
-use farsock_testing as _;

@@ -11,5 +11,3 @@ mod memory;
 mod resume;
 mod slow_readers;
 mod support;
-
-use farsock_testing as _;

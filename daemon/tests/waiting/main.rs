@@ -8,5 +8,3 @@ mod order;
 mod owners;
 mod quota;
 mod support;
-
-use farsock_testing as _;

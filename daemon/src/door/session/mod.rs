@@ -113,10 +113,7 @@ impl server::SessionService for SessionDoor {
             _ => String::new(),
         };
         Ok(Response::new(v1::ListSessionsResponse {
-            sessions: sessions
-                .iter()
-                .map(|session| self.describe(session))
-                .collect(),
+            sessions: sessions.iter().map(|session| describe(session)).collect(),
             next_page_token,
         }))
     }
@@ -146,27 +143,6 @@ impl SessionDoor {
         check_instance(&self.engine, request.metadata())?;
         find(&self.sessions, id, owner(request.extensions())?)
     }
-
-    fn describe(&self, session: &ApiSession) -> v1::Session {
-        let (in_flight, kept) = session.load();
-        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        v1::Session {
-            session_id: session.block.session_id().to_owned(),
-            label: session.terms.label.clone(),
-            lease: Some(time::duration_to_wire(session.terms.lease)),
-            lease_left: Some(time::duration_to_wire(session.lease_left())),
-            on_expiry: match session.terms.on_expiry {
-                OnExpiry::Close => v1::OnExpiry::Close,
-                OnExpiry::Abort => v1::OnExpiry::Abort,
-            }
-            .into(),
-            create_time: Some(time::timestamp_to_wire(session.create_time)),
-            attached: session.is_attached(),
-            sockets: count(self.sessions.sockets(session)),
-            in_flight: count(in_flight),
-            kept_results: count(kept),
-        }
-    }
 }
 
 /// The owner's session of that id, renewed.
@@ -179,6 +155,28 @@ pub(super) fn find(
         .get(id, owner)
         .filter(|session| session.renew())
         .ok_or_else(status::no_session)
+}
+
+/// A session as the API tells it.
+fn describe(session: &ApiSession) -> v1::Session {
+    let (in_flight, kept) = session.load();
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    v1::Session {
+        session_id: session.block.session_id().to_owned(),
+        label: session.terms.label.clone(),
+        lease: Some(time::duration_to_wire(session.terms.lease)),
+        lease_left: Some(time::duration_to_wire(session.lease_left())),
+        on_expiry: match session.terms.on_expiry {
+            OnExpiry::Close => v1::OnExpiry::Close,
+            OnExpiry::Abort => v1::OnExpiry::Abort,
+        }
+        .into(),
+        create_time: Some(time::timestamp_to_wire(session.create_time)),
+        attached: session.is_attached(),
+        sockets: count(session.block.sockets()),
+        in_flight: count(in_flight),
+        kept_results: count(kept),
+    }
 }
 
 /// The status of a message that a session refused.

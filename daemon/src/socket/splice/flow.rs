@@ -307,7 +307,9 @@ impl<'a> Flow<'a> {
 
     /// Offers `to` what is left, if the direction has not ended: what it takes at once is not lost. A closed handle sends no more.
     fn flush(&mut self) {
-        if self.outcome.is_none() && self.to.source.ended() != Some(Ended::Closed) {
+        if self.outcome.is_none()
+            && !matches!(self.to.source.ended(), Some(Ended::Closed | Ended::Expired))
+        {
             // What it does not take, for whatever reason, is told as undelivered.
             let _ = self.deliver_now(Events::EMPTY);
         }

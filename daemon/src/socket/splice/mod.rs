@@ -163,6 +163,7 @@ async fn over(patience: &Patience) {
 fn of_socket(handle: super::Handle, ended: Ended) -> Error {
     match ended {
         Ended::Closed => Error::HandleClosed(handle),
+        Ended::Expired => Error::SessionExpired,
         Ended::Draining => Error::Draining,
     }
 }
