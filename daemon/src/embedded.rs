@@ -6,6 +6,7 @@ use tokio::{io::DuplexStream, task::JoinHandle};
 
 use crate::{
     config::Config,
+    essential::EssentialEnded,
     listener::{Listener, memory::Connector},
     server::Server,
     shutdown::Shutdown,
@@ -29,7 +30,7 @@ use crate::{
 pub struct Embedded {
     connector: Connector,
     shutdown: Shutdown,
-    server: Option<JoinHandle<()>>,
+    server: Option<JoinHandle<Result<(), EssentialEnded>>>,
 }
 
 /// Starts a daemon in this process with the default limits. Its tasks belong to the runtime that this is called in.
@@ -67,7 +68,7 @@ impl Embedded {
     pub async fn shutdown(mut self) {
         self.shutdown.drain();
         if let Some(server) = self.server.take() {
-            // Its panic has been reported where it happened.
+            // It ends either way; what else has ended, or panicked, was reported where it happened.
             let _ = server.await;
         }
     }

@@ -19,6 +19,7 @@ use tokio::{sync::Notify, task::JoinHandle};
 use crate::{
     closing::Closing,
     error::{Error, Result},
+    essential::Essential,
     journal::Journal,
     memory::Memory,
     socket::{Ended, Patience, Reactor, Socket, Watch},
@@ -69,6 +70,7 @@ pub(crate) struct Engine {
     pub(crate) closing: Closing,
     pub(crate) journal: Arc<Journal>,
     pub(crate) memory: Arc<Memory>,
+    pub(crate) essential: Essential,
     limits: EngineLimits,
     instance_id: String,
     start_time: SystemTime,
@@ -86,9 +88,11 @@ impl Engine {
     /// # Errors
     /// If the kernel gives no epoll descriptor or no random bytes.
     pub(crate) fn new(limits: EngineLimits) -> io::Result<Arc<Self>> {
+        let essential = Essential::default();
         Ok(Arc::new(Self {
             table: Table::new(limits.max_handles),
-            reactor: Reactor::start()?,
+            reactor: Reactor::start(&essential)?,
+            essential,
             closing: Closing::default(),
             journal: Arc::default(),
             memory: Arc::default(),

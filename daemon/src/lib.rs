@@ -6,7 +6,9 @@ mod door;
 mod embedded;
 mod engine;
 mod error;
+mod essential;
 mod flow;
+mod health;
 mod id_set;
 mod journal;
 pub mod listener;
@@ -17,11 +19,13 @@ mod resolver;
 pub mod server;
 mod session;
 pub mod shutdown;
+pub mod signals;
 mod socket;
 mod sys;
 mod table;
 
 pub use embedded::{Embedded, embedded};
+pub use essential::EssentialEnded;
 
 /// Raises this process's soft limit of open descriptors to its hard one. For farsockd: a program that embeds the daemon decides
 /// for itself. A limit that cannot be raised stays as it is.

@@ -8,19 +8,24 @@ use std::{
 
 use clap::Parser;
 use farsock_daemon::{
+    EssentialEnded,
     config::{CommandLine, Config},
-    log,
+    log::{self, Log},
     server::Server,
     shutdown::Shutdown,
+    signals::{self, Signals},
 };
 
 fn main() -> ExitCode {
+    // Before anything else: a signal must not end it between its start and its first connection.
+    signals::ignore_signals();
     let command_line = CommandLine::parse();
     if let Some(document) = command_line.document() {
         return ended(
             document
                 .map_err(Failure::from)
                 .and_then(|text| print(&text)),
+            log::say_early,
         );
     }
     // Before the configuration: the default number of handles follows from it.
@@ -30,27 +35,37 @@ fn main() -> ExitCode {
     let config = match command_line.into_config() {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("farsockd: {error}");
+            log::say_early(&format!("farsockd: {error}"));
             return ExitCode::from(2);
         }
     };
-    let result = if print {
-        print_config(&config)
-    } else {
-        serve(config)
+    if print {
+        return ended(print_config(&config), log::say_early);
+    }
+    let log = match Log::start(&config) {
+        Ok(log) => log,
+        Err(error) => return ended(Err(error.into()), log::say_early),
     };
-    ended(result)
+    log.panics();
+    let code = ended(serve(config), |line| log.say(line));
+    log.finish();
+    code
 }
 
 type Failure = Box<dyn std::error::Error>;
 
-fn ended(result: Result<(), Failure>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("farsockd: {error}");
-            ExitCode::FAILURE
-        }
+/// The exit code when an essential task has ended.
+const BROKEN: u8 = 3;
+
+fn ended(result: Result<(), Failure>, say: impl FnOnce(&str)) -> ExitCode {
+    let Err(error) = result else {
+        return ExitCode::SUCCESS;
+    };
+    say(&format!("farsockd: {error}"));
+    if error.is::<EssentialEnded>() {
+        ExitCode::from(BROKEN)
+    } else {
+        ExitCode::FAILURE
     }
 }
 
@@ -67,7 +82,6 @@ fn print(text: &[u8]) -> Result<(), Failure> {
 }
 
 fn serve(config: Config) -> Result<(), Failure> {
-    log::init(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(thread::available_parallelism().map_or(1, usize::from))
         // Half of the default; the deepest stack here is that of getaddrinfo(3) and its plug-ins.
@@ -76,10 +90,20 @@ fn serve(config: Config) -> Result<(), Failure> {
         .enable_all()
         .build()?;
     let served = runtime.block_on(async {
-        let shutdown = Shutdown::on_signals()?;
-        let server = Server::bind(config).await?.giving_memory_back();
-        server.run(shutdown).await;
-        Ok(())
+        let signals = Signals::install()?;
+        let shutdown = Shutdown::new();
+        let server = Server::bind(config)
+            .await?
+            .giving_memory_back()
+            .with_essential(
+                "the task that handles signals",
+                signals.serve(shutdown.clone(), async || {}),
+            );
+        // A task of its own, so that its panic ends the process with a message and a code as well.
+        match tokio::spawn(server.run(shutdown)).await {
+            Ok(served) => Ok(served?),
+            Err(_panic) => Err(EssentialEnded::panicked("the server").into()),
+        }
     });
     // A look-up that still runs is left to end with the process.
     runtime.shutdown_background();

@@ -1,9 +1,9 @@
 //! The server: an engine behind listeners, from its first connection to its last.
 //!
-//! Tasks: one accept loop per listener and one per connection, all on one tracker that [`Server::run`] waits for; and the one that gives
-//! memory back (`memory`), which ends with it.
+//! Tasks: one accept loop per listener and one per connection, all on one tracker that [`Server::run`] waits for; the one that gives
+//! memory back (`memory`), and those of [`Server::with_essential`], which end with it.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{fmt, future::Future, io, pin::Pin, sync::Arc, time::Duration};
 
 use farsock_proto::{
     codec::MAX_MESSAGE_BYTES,
@@ -11,31 +11,19 @@ use farsock_proto::{
 };
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 use tokio_util::task::TaskTracker;
-use tonic::{
-    server::NamedService,
-    service::{Routes, RoutesBuilder},
-};
-use tonic_health::{ServingStatus, server::HealthReporter};
-use tracing::{info, warn};
+use tonic::service::{Routes, RoutesBuilder};
+use tracing::{error, info, warn};
 
 use crate::{
     config::Config,
     door::{self, host::HostDoor, journal::JournalDoor, session::ApiSessions, stream::StreamDoor},
     engine::{Engine, EngineLimits},
+    essential::EssentialEnded,
+    health::Health,
     listener::{ListenAddress, ListenError, Listener, accept, connection::Connections},
     memory,
     shutdown::Shutdown,
 };
-
-/// The services whose health is told; "" stands for the whole daemon.
-const HEALTH_SERVICES: [&str; 6] = [
-    "",
-    "farsock.v1.SocketService",
-    "farsock.v1.SessionService",
-    <StreamDoor as NamedService>::NAME,
-    <HostServiceServer<HostDoor> as NamedService>::NAME,
-    <JournalServiceServer<JournalDoor> as NamedService>::NAME,
-];
 
 /// A daemon that listens, but does not serve yet.
 #[derive(Debug)]
@@ -44,15 +32,25 @@ pub struct Server {
     engine: Arc<Engine>,
     listeners: Vec<Listener>,
     gives_memory_back: bool,
+    essential: Vec<EssentialTask>,
+}
+
+/// A task of the program's that the server watches, and what it is.
+struct EssentialTask(&'static str, Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl fmt::Debug for EssentialTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
 }
 
 /// Serves at the listeners until `shutdown`, then closes every socket.
 ///
 /// # Errors
-/// The kernel gives no epoll instance; then nothing is served.
+/// The kernel gives no epoll instance; then nothing is served. Or an essential task has ended, see [`Server::run`].
 pub async fn run(config: Config, listeners: Vec<Listener>, shutdown: Shutdown) -> io::Result<()> {
-    Server::new(config, listeners)?.run(shutdown).await;
-    Ok(())
+    let server = Server::new(config, listeners)?;
+    server.run(shutdown).await.map_err(io::Error::other)
 }
 
 impl Server {
@@ -86,7 +84,20 @@ impl Server {
             engine,
             listeners,
             gives_memory_back: false,
+            essential: Vec::new(),
         })
+    }
+
+    /// Runs `task` beside the server, which ends when the task does: for what the program cannot do without, such as handling signals.
+    /// `name` is what the error calls it.
+    #[must_use]
+    pub fn with_essential(
+        mut self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        self.essential.push(EssentialTask(name, Box::pin(task)));
+        self
     }
 
     /// Gives memory that the allocator keeps back to the kernel whenever the daemon has become quiet, by malloc_trim(3). For a process that is
@@ -107,51 +118,69 @@ impl Server {
     }
 
     /// Serves until `shutdown`, then closes every socket.
-    pub async fn run(self, shutdown: Shutdown) {
+    ///
+    /// # Errors
+    /// A task that the daemon cannot do without has ended or panicked: an accept loop, the reactor, the one that ends leases, or one of
+    /// [`with_essential`](Self::with_essential)'s. Then it has drained and closed every socket as on `shutdown`.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), EssentialEnded> {
         let engine = Arc::clone(&self.engine);
         let sessions = ApiSessions::start(Arc::clone(&engine));
-        let mut health = HealthReporter::new();
-        report(&health, ServingStatus::Serving).await;
+        let mut health = Health::new().await;
         let routes = routes(&engine, &sessions, &self.config, &health, &shutdown);
         let memory = Arc::clone(&engine.memory);
         let connections = Connections::new(routes, shutdown.clone(), Arc::clone(&memory));
         // Dropped with this future, and so ended.
-        let mut giving = JoinSet::new();
+        let mut beside = JoinSet::new();
         if self.gives_memory_back {
-            giving.spawn(memory::give_back(memory));
+            beside.spawn(memory::give_back(memory));
+        }
+        for EssentialTask(name, task) in self.essential {
+            beside.spawn(engine.essential.watch(name, task));
         }
         let permits = Arc::new(Semaphore::new(self.config.max_connections));
         let tasks = TaskTracker::new();
         for listener in self.listeners {
-            tasks.spawn(accept::run(
+            let guard = engine
+                .essential
+                .guard(format!("the accept loop of {listener}"));
+            let accepting = accept::run(
                 listener,
                 connections.clone(),
                 Arc::clone(&permits),
                 tasks.clone(),
-            ));
+                health.listener(),
+            );
+            tasks.spawn(async move { guard.end(accepting.await) });
         }
 
-        shutdown.draining().await;
+        tokio::select! {
+            () = shutdown.draining() => {}
+            () = engine.essential.any_ended() => shutdown.drain(),
+            () = health.follow() => {}
+        }
         let deadline = Instant::now() + self.config.drain_timeout;
         tasks.close();
-        report(&health, ServingStatus::NotServing).await;
+        health.drain().await;
         engine.drain();
+        // After the drain has begun: nothing that concerns the log comes before it.
+        let broken = engine.essential.ended();
+        if let Some(ended) = &broken {
+            error!("{ended}: draining");
+        }
         let ended = async {
             engine.idle().await;
             sessions.drain();
             engine.journal.end();
             // Whoever watches the health has a call that only this ends.
-            for service in HEALTH_SERVICES {
-                health.clear_service_status(service).await;
-            }
+            health.end().await;
             tasks.wait().await;
         };
         tokio::select! {
             () = ended => {}
             () = shutdown.immediate() => {}
             () = tokio::time::sleep_until(deadline) => {
-                warn!(timeout = ?self.config.drain_timeout, "connections are cut that did not end in time");
                 shutdown.now();
+                warn!(timeout = ?self.config.drain_timeout, "connections are cut that did not end in time");
             }
         }
         let no_longer = async {
@@ -164,6 +193,8 @@ impl Server {
         // Cut connections end by themselves, and at once; whatever does not is not waited for.
         let _ = tokio::time::timeout(Duration::from_secs(1), tasks.wait()).await;
         info!("ended");
+        // One that ended during the drain may have kept something from its end.
+        broken.or(engine.essential.ended()).map_or(Ok(()), Err)
     }
 }
 
@@ -172,7 +203,7 @@ fn routes(
     engine: &Arc<Engine>,
     sessions: &Arc<ApiSessions>,
     config: &Config,
-    health: &HealthReporter,
+    health: &Health,
     shutdown: &Shutdown,
 ) -> Routes {
     let host = HostDoor::new(
@@ -181,7 +212,6 @@ fn routes(
         config.resolve_concurrency,
         shutdown.clone(),
     );
-    let health = tonic_health::server::HealthService::from_health_reporter(health.clone());
     let mut routes = RoutesBuilder::default();
     routes
         .add_service(
@@ -198,14 +228,106 @@ fn routes(
             JournalServiceServer::new(JournalDoor::new(Arc::clone(engine), Arc::clone(sessions)))
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
         )
-        .add_service(tonic_health::pb::health_server::HealthServer::new(health))
+        .add_service(tonic_health::pb::health_server::HealthServer::new(
+            health.service(),
+        ))
         .add_service(door::reflection::v1())
         .add_service(door::reflection::v1alpha());
     routes.routes()
 }
 
-async fn report(health: &HealthReporter, status: ServingStatus) {
-    for service in HEALTH_SERVICES {
-        health.set_service_status(service, status).await;
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tonic_health::pb::health_server::Health as _;
+
+    use super::*;
+
+    /// The end of a server after `break_it`, without an order to end.
+    async fn ended(server: Server) -> String {
+        let ended = tokio::time::timeout(Duration::from_secs(20), server.run(Shutdown::new()));
+        let ended = ended.await.expect("it ends").unwrap_err().to_string();
+        ended.split(';').next().unwrap_or_default().to_owned()
+    }
+
+    fn server(listeners: Vec<Listener>) -> Server {
+        Server::new(Config::embedded(), listeners).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_accepts_no_more_ends_the_daemon() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let same = socket2::Socket::from(listener.try_clone().unwrap());
+        let listener = Listener::tcp(TcpListener::from_std(listener).unwrap()).unwrap();
+        let (memory, _connector) = Listener::memory();
+        let server = server(vec![memory, listener]);
+        let ended = tokio::spawn(ended(server));
+        tokio::task::yield_now().await;
+        same.shutdown(std::net::Shutdown::Both).unwrap();
+        let ended = ended.await.unwrap();
+        assert!(
+            ended.starts_with(&format!(
+                "the accept loop of tcp://{address} cannot go on: "
+            )),
+            "{ended}"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_end_of_any_essential_task_ends_the_daemon() {
+        let one = server(Vec::new());
+        one.engine.reactor.abort();
+        assert_eq!(ended(one).await, "the reactor ended");
+
+        let one = server(Vec::new());
+        let (engine, shutdown) = (Arc::clone(&one.engine), Shutdown::new());
+        let sessions = ApiSessions::start(engine);
+        let run = tokio::spawn(one.run(shutdown));
+        // Its registry's, as `run` has one of its own.
+        drop(sessions);
+        let ended_by_leases = run.await.unwrap().unwrap_err();
+        assert!(
+            ended_by_leases
+                .to_string()
+                .starts_with("the task that ends leases ended"),
+            "{ended_by_leases}"
+        );
+
+        let one = server(Vec::new()).with_essential("the task", async { panic!("on purpose") });
+        assert_eq!(ended(one).await, "the task panicked");
+    }
+
+    #[tokio::test]
+    async fn health_follows_each_listener() {
+        let health = Health::new().await;
+        let service = health.service();
+        let status = async || {
+            let request = tonic_health::pb::HealthCheckRequest::default();
+            let answer = service.check(tonic::Request::new(request)).await.unwrap();
+            answer.into_inner().status()
+        };
+        let (mut one, mut other) = (health.listener(), health.listener());
+        let until = async |wanted| {
+            while status().await != wanted {
+                tokio::task::yield_now().await;
+            }
+        };
+        use tonic_health::pb::health_check_response::ServingStatus::{NotServing, Serving};
+        let listeners = async {
+            until(Serving).await;
+            one.set_fails(true);
+            other.set_fails(true);
+            until(NotServing).await;
+            one.set_fails(false);
+            one.set_fails(false);
+            other.set_fails(false);
+            until(Serving).await;
+        };
+        tokio::select! {
+            () = health.follow() => unreachable!("it has no end"),
+            () = listeners => {}
+        }
     }
 }

@@ -1,10 +1,8 @@
 //! The order to end, in its two degrees.
 
-use std::{future::Future, io};
+use std::future::Future;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
 /// Tells a server to end: first in order, then, if that takes too long, at once. Clones tell the same server.
 #[derive(Clone, Debug, Default)]
@@ -39,35 +37,5 @@ impl Shutdown {
     /// Waits for the order to end at once.
     pub(crate) fn immediate(&self) -> impl Future<Output = ()> + Send + '_ {
         self.immediate.cancelled()
-    }
-
-    /// Gives the order when the process is told to end: at the first SIGTERM or SIGINT to drain, at the second to end at once.
-    /// The task that listens for them belongs to the runtime and ends with it.
-    ///
-    /// # Errors
-    /// A handler cannot be installed. Corresponds to sigaction(2).
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
-    pub fn on_signals() -> io::Result<Self> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let shutdown = Self::new();
-        let order = shutdown.clone();
-        tokio::spawn(async move {
-            let mut next = async || {
-                tokio::select! {
-                    _ = terminate.recv() => "SIGTERM",
-                    _ = interrupt.recv() => "SIGINT",
-                }
-            };
-            let first = next().await;
-            info!(signal = first, "draining");
-            order.drain();
-            let second = next().await;
-            warn!(signal = second, "ending at once");
-            order.now();
-        });
-        Ok(shutdown)
     }
 }

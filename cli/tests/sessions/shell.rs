@@ -6,7 +6,7 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio},
 };
 
-use farsock_daemon::{config::Config, server::Server, shutdown::Shutdown};
+use farsock_daemon::{EssentialEnded, config::Config, server::Server, shutdown::Shutdown};
 use tempfile::TempDir;
 use tokio::{runtime::Runtime, task::JoinHandle};
 
@@ -16,7 +16,7 @@ pub(crate) struct Shell {
     address: String,
     runtime: Runtime,
     shutdown: Shutdown,
-    server: Option<JoinHandle<()>>,
+    server: Option<JoinHandle<Result<(), EssentialEnded>>>,
 }
 
 impl Shell {

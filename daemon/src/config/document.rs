@@ -183,8 +183,8 @@ mod tests {
     fn the_page_tells_signals_exit_status_and_examples_as_typed() {
         let page = page();
         for part in [
-            ".TP\n\\fBSIGTERM, SIGINT\\fR\nthe first ends the daemon in order",
-            "\nwaiting ones ended, answers sent; the second ends it at once\n",
+            ".TP\n\\fBSIGTERM, SIGINT, SIGQUIT\\fR\nthe first ends the daemon in order",
+            "\nends it at once. So do SIGXCPU and SIGPWR\n",
             ".TP\n\\fB2\\fR\nthe command line or the configuration is wrong\n",
             ".TP\n\\fB/etc/farsock/farsockd.toml\\fR\nsettings, unless",
             ".SH EXAMPLES\n.nf\n  farsockd &",

@@ -167,13 +167,18 @@ Examples:
     after_help = examples!(),
     after_long_help = concat!("\
 Signals:
-  SIGTERM, SIGINT  the first ends the daemon in order: new operations are refused,
-                   waiting ones ended, answers sent; the second ends it at once
+  SIGTERM, SIGINT, SIGQUIT  the first ends the daemon in order: new operations are
+                            refused, waiting ones ended, answers sent; the second
+                            ends it at once. So do SIGXCPU and SIGPWR
+  SIGHUP, SIGUSR1, SIGUSR2  ignored, and so are SIGALRM, SIGPIPE and all others that
+                            would end it and are no fault of its own
 
 Exit status:
   0  it was told to end
-  1  it could not start or serve
+  1  it could not start
   2  the command line or the configuration is wrong
+  3  a part that it cannot do without has failed: an accept loop, waiting for sockets,
+     leases or signals; it has closed its sockets in order
 
 Files:
   /run/farsock/farsock.sock              where root's daemon listens, with mode 0600

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::{Arrival, Listener, connection::Connections};
-use crate::sys::process;
+use crate::{health::ListenerState, sys::process};
 
 /// The first and the longest pause after accept(2) failed for want of something that only time brings back.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -24,13 +24,20 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How often the log says the same about connections that are turned away.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
+/// While a listener fails, how often to look whether the process can have a descriptor again, though no connection arrives.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Accepts connections until the daemon drains. `permits` has one for each connection that all listeners may have together.
+///
+/// # Errors
+/// The listener accepts nothing any more, such as one that `ss --kill` was used on.
 pub(crate) async fn run(
     mut listener: Listener,
     connections: Connections,
     permits: Arc<Semaphore>,
     tasks: TaskTracker,
-) {
+    mut state: ListenerState,
+) -> io::Result<()> {
     let mut reserve = Reserve::new();
     let mut pause = FIRST_PAUSE;
     let (mut surplus, mut strangers, mut failures) = (
@@ -41,9 +48,17 @@ pub(crate) async fn run(
     loop {
         let arrival = tokio::select! {
             biased;
-            () = connections.shutdown().draining() => return,
+            () = connections.shutdown().draining() => return Ok(()),
             arrival = listener.accept() => arrival,
+            () = tokio::time::sleep(PROBE_INTERVAL), if state.fails() => {
+                // Nothing arrives that could fail. The reserve has its own.
+                state.set_fails(File::open("/dev/null").is_err());
+                continue;
+            }
         };
+        if arrival.is_ok() {
+            state.set_fails(false);
+        }
         match arrival {
             Ok(Arrival::Connection(stream, owner, peer)) => {
                 pause = FIRST_PAUSE;
@@ -79,7 +94,12 @@ pub(crate) async fn run(
                         | io::ErrorKind::NotConnected
                         | io::ErrorKind::Interrupted
                 ) => {}
+            Err(error) if process::is_no_listener(&error) => {
+                state.set_fails(true);
+                return Err(error);
+            }
             Err(error) => {
+                state.set_fails(true);
                 if let Some(times) = failures.due(Instant::now()) {
                     warn!(%listener, %error, times, "cannot accept connections");
                 }
@@ -89,7 +109,7 @@ pub(crate) async fn run(
                     continue;
                 }
                 tokio::select! {
-                    () = connections.shutdown().draining() => return,
+                    () = connections.shutdown().draining() => return Ok(()),
                     () = tokio::time::sleep(pause) => {}
                 }
                 pause = LONGEST_PAUSE.min(pause * 2);

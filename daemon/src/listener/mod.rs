@@ -142,10 +142,14 @@ impl Listener {
                     }
                 };
                 let listener = bind_tcp(*wanted).map_err(failed("bind and listen"))?;
-                let actual = listener.local_addr().map_err(failed("getsockname"))?;
-                Ok(Self(Kind::Tcp(listener, actual)))
+                Self::tcp(listener).map_err(failed("getsockname"))
             }
         }
+    }
+
+    pub(crate) fn tcp(listener: TcpListener) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        Ok(Self(Kind::Tcp(listener, address)))
     }
 
     /// Listens within this process; the connector is the only way in.

@@ -74,7 +74,11 @@ impl<R: Clone + Send + 'static> Sessions<R> {
             all: Mutex::default(),
             earlier: Notify::new(),
         });
-        let reaper = tokio::spawn(reap(Arc::clone(&shared))).abort_handle();
+        let reap = shared
+            .engine
+            .essential
+            .watch("the task that ends leases", reap(Arc::clone(&shared)));
+        let reaper = tokio::spawn(reap).abort_handle();
         Arc::new(Self { shared, reaper })
     }
 

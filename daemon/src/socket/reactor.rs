@@ -21,9 +21,12 @@ use std::{
 use tokio::{io::unix::AsyncFd, task::AbortHandle};
 
 use super::waiters::{Waiter, Waiters};
-use crate::sys::{
-    epoll::{Arm, Epoll},
-    socket::Events,
+use crate::{
+    essential::Essential,
+    sys::{
+        epoll::{Arm, Epoll},
+        socket::Events,
+    },
 };
 
 /// Delivers the kernel's readiness reports to the waiters of each socket.
@@ -39,14 +42,21 @@ struct Shared {
 }
 
 impl Reactor {
-    /// Starts the reactor's task on the current runtime.
-    pub(crate) fn start() -> io::Result<Arc<Self>> {
+    /// Starts the reactor's task on the current runtime; it is one of the essential ones.
+    pub(crate) fn start(essential: &Essential) -> io::Result<Arc<Self>> {
         let shared = Arc::new(Shared {
             epoll: Epoll::new()?.watched()?,
             sources: Mutex::new(HashMap::new()),
         });
-        let task = tokio::spawn(deliver(Arc::clone(&shared))).abort_handle();
+        let deliver = essential.watch("the reactor", deliver(Arc::clone(&shared)));
+        let task = tokio::spawn(deliver).abort_handle();
         Ok(Arc::new(Self { shared, task }))
+    }
+
+    /// Ends the task, as nothing should.
+    #[cfg(test)]
+    pub(crate) fn abort(&self) {
+        self.task.abort();
     }
 
     /// Waits until the socket of `source` reports one of `events`, ERR or HUP. Dropping the future takes the waiter away.

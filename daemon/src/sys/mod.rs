@@ -1,7 +1,7 @@
 //! The kernel's edge: one function per system call, and the only `unsafe` of the project.
 //!
 //! Nothing above this module names libc or nix, and nothing in it waits: every call is made on a non-blocking descriptor (or
-//! with MSG_DONTWAIT) and answers at once, EAGAIN included.
+//! with MSG_DONTWAIT) and answers at once, EAGAIN included. The log's thread alone waits, in `process::wait_until_writable`.
 #![allow(unsafe_code, reason = "this module is unsafe code's one address")]
 
 pub(crate) mod address;

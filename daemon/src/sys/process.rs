@@ -1,6 +1,9 @@
 //! This process: its user, its capabilities, and its limit of descriptors.
 
-use std::{fs, io};
+use std::{
+    fs, io,
+    os::fd::{AsRawFd as _, BorrowedFd},
+};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -54,6 +57,55 @@ fn parse_resident(status: &str) -> Option<u64> {
     Some(kibibytes << 10)
 }
 
+/// SIGXCPU: the process has used the CPU time of its soft limit.
+pub(crate) const SIGXCPU: i32 = libc::SIGXCPU;
+
+/// SIGPWR: the host's power fails.
+pub(crate) const SIGPWR: i32 = libc::SIGPWR;
+
+/// Ignores SIGHUP and every signal whose default would end this process and that tells a daemon nothing. Those that report a fault of the
+/// program are left alone, and so are those that order its end. Corresponds to signal(2) with SIG_IGN.
+pub(crate) fn ignore_signals() {
+    // SIGXFSZ is for a log beyond the limit of a file's size, whose write fails with EFBIG instead.
+    let named = [
+        libc::SIGHUP,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+        libc::SIGPIPE,
+        libc::SIGALRM,
+        libc::SIGVTALRM,
+        libc::SIGPROF,
+        libc::SIGIO,
+        libc::SIGSTKFLT,
+        libc::SIGXFSZ,
+    ];
+    for signal in named.into_iter().chain(libc::SIGRTMIN()..=libc::SIGRTMAX()) {
+        // SAFETY: no handler is installed that could run; a number that the kernel does not know is refused.
+        unsafe {
+            libc::signal(signal, libc::SIG_IGN);
+        }
+    }
+}
+
+/// Waits until a descriptor takes bytes, or never will again. The one call here that waits: for the log's thread, which does nothing else.
+/// Corresponds to poll(2).
+pub(crate) fn wait_until_writable(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let mut poll = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one pollfd, which lives until the call returns.
+    let ready = unsafe { libc::poll(&raw mut poll, 1, -1) };
+    if ready < 0 {
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
 /// The soft limit of open descriptors. Corresponds to getrlimit(2) with RLIMIT_NOFILE.
 pub(crate) fn descriptor_limit() -> io::Result<u64> {
     Ok(getrlimit(Resource::RLIMIT_NOFILE)?.0)
@@ -62,6 +114,15 @@ pub(crate) fn descriptor_limit() -> io::Result<u64> {
 /// Whether the error says that this process or the host has no descriptor left (EMFILE, ENFILE).
 pub(crate) fn is_descriptor_shortage(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
+/// Whether accept(2)'s error says that the descriptor is no listening socket, and so never will accept anything (EBADF, EINVAL, ENOTSOCK).
+/// Others, EOPNOTSUPP included, may be of one connection.
+pub(crate) fn is_no_listener(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EBADF | libc::EINVAL | libc::ENOTSOCK)
+    )
 }
 
 /// The effective capabilities, one bit each. Corresponds to CapEff of proc_pid_status(5).

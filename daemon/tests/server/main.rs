@@ -8,6 +8,7 @@ mod host;
 mod journal;
 mod limits;
 mod linger;
+mod log;
 mod process;
 mod services;
 mod support;

@@ -7,8 +7,8 @@ use tonic_reflection::pb::v1::{
 use crate::support::{Daemon, Directory, connect, health};
 
 #[tokio::test]
-async fn sigterm_and_sigint_end_it_in_order_with_code_0_and_without_its_socket() {
-    for signal in ["TERM", "INT"] {
+async fn signals_to_end_end_it_in_order_with_code_0_and_without_its_socket() {
+    for signal in ["TERM", "INT", "QUIT", "XCPU", "PWR"] {
         let directory = Directory::new();
         let path = directory.join("x.sock");
         let listen = format!("unix://{}", path.display());
@@ -34,6 +34,24 @@ async fn a_second_signal_ends_it_at_once() {
         .unwrap();
     daemon.signal("TERM").await;
     daemon.logs("draining").await;
+    daemon.signal("TERM").await;
+    assert_eq!(daemon.exit_code().await, Some(0));
+}
+
+#[tokio::test]
+async fn no_other_signal_ends_it() {
+    let mut daemon = Daemon::start(&["--listen=tcp://127.0.0.1:0"]);
+    let address = daemon.address().await;
+    // HUP, USR1, USR2, PIPE, ALRM, STKFLT, CHLD, CONT, URG, XFSZ, VTALRM, PROF, WINCH, IO and real-time ones: all but those that order
+    // its end, stop it, cannot be handled, or report its own faults.
+    for signal in [
+        "1", "10", "12", "13", "14", "16", "17", "18", "23", "25", "26", "27", "28", "29", "34",
+        "35", "50", "64",
+    ] {
+        daemon.signal(signal).await;
+        let answer = health(connect(&address).await.unwrap()).await;
+        assert_eq!(answer.unwrap(), 1, "signal {signal}");
+    }
     daemon.signal("TERM").await;
     assert_eq!(daemon.exit_code().await, Some(0));
 }

@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use farsock_daemon::{config::Config, listener::ListenAddress, server::Server, shutdown::Shutdown};
+use farsock_daemon::{
+    EssentialEnded, config::Config, listener::ListenAddress, server::Server, shutdown::Shutdown,
+};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStderr, Command},
@@ -51,7 +53,7 @@ impl Drop for Directory {
 pub(crate) struct Serving {
     pub(crate) addresses: Vec<ListenAddress>,
     pub(crate) shutdown: Shutdown,
-    task: JoinHandle<()>,
+    task: JoinHandle<Result<(), EssentialEnded>>,
 }
 
 impl Serving {
@@ -89,7 +91,8 @@ impl Serving {
         timeout(PATIENCE, self.task)
             .await
             .expect("it ends")
-            .expect("without a panic");
+            .expect("without a panic")
+            .expect("because it was told to");
     }
 }
 
@@ -170,18 +173,27 @@ impl Daemon {
     }
 
     pub(crate) async fn signal(&self, name: &str) {
-        let id = self.child.id().expect("it runs");
-        let sent = Command::new("/bin/sh")
-            .args(["-c", &format!("kill -{name} {id}")])
-            .status()
-            .await;
-        assert!(sent.expect("sh runs").success());
+        signal(&self.child, name).await;
     }
 
     pub(crate) async fn exit_code(&mut self) -> Option<i32> {
-        let status: io::Result<_> = timeout(PATIENCE, self.child.wait()).await.expect("it ends");
-        status.expect("it is waited for").code()
+        exit_code(&mut self.child).await
     }
+}
+
+pub(crate) async fn signal(child: &Child, name: &str) {
+    let id = child.id().expect("it runs");
+    let sent = Command::new("/bin/sh")
+        .args(["-c", &format!("kill -{name} {id}")])
+        .status()
+        .await;
+    assert!(sent.expect("sh runs").success());
+}
+
+/// The process's exit code; `None` if a signal ended it.
+pub(crate) async fn exit_code(child: &mut Child) -> Option<i32> {
+    let status: io::Result<_> = timeout(PATIENCE, child.wait()).await.expect("it ends");
+    status.expect("it is waited for").code()
 }
 
 pub(crate) const FARSOCKD: &str = env!("CARGO_BIN_EXE_farsockd");

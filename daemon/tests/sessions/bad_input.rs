@@ -284,7 +284,7 @@ async fn a_session_is_its_owners_alone() {
     Stream::attach(&ours, &session.session_id).await.unwrap();
 
     shutdown.now();
-    serving.await.unwrap();
+    serving.await.unwrap().unwrap();
 }
 
 #[tokio::test]

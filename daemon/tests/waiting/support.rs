@@ -6,7 +6,8 @@ use farsock_client::{
     Client, Domain, Protocol, Reason, RemoteSocket, Result, SocketInfo, SocketType,
 };
 use farsock_daemon::{
-    Embedded, config::Config, listener::ListenAddress, server::Server, shutdown::Shutdown,
+    Embedded, EssentialEnded, config::Config, listener::ListenAddress, server::Server,
+    shutdown::Shutdown,
 };
 use tokio::task::JoinHandle;
 
@@ -43,7 +44,7 @@ pub(crate) async fn without_session(daemon: &Embedded) -> Client {
 pub(crate) struct Serving {
     pub(crate) addresses: Vec<ListenAddress>,
     shutdown: Shutdown,
-    task: JoinHandle<()>,
+    task: JoinHandle<Result<(), EssentialEnded>>,
 }
 
 impl Serving {
@@ -76,7 +77,8 @@ impl Serving {
 
     pub(crate) async fn end(self) {
         self.shutdown.drain();
-        in_time(self.task).await.expect("it ends without a panic");
+        let ended = in_time(self.task).await.expect("it ends without a panic");
+        ended.expect("it ends because it was told to");
     }
 }
 
