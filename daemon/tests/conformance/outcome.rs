@@ -228,7 +228,7 @@ impl Names {
         if name.len() == 5 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             let next = self.autobound.len() + 1;
             let number = *self.autobound.entry(name.to_owned()).or_insert(next);
-            return format!("autobound {number}");
+            return format!("autobound-{number}");
         }
         name.to_owned()
     }

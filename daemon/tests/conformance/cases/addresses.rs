@@ -67,7 +67,7 @@ pub(crate) fn theme() -> Theme {
         s.bind(near, Address::Unix(UnixAddress::Unnamed));
         s.connect(near, listener);
         let far = s.accept(listener);
-        s.peer_name(far).gives("autobound 1");
+        s.peer_name(far).gives("autobound-1");
         s.peer_name(near).gives("$NAME-listener");
     });
     theme.case("unix dgram: SO_PASSCRED autobinds the sender", |s| {
@@ -75,7 +75,7 @@ pub(crate) fn theme() -> Theme {
         s.set(near, libc::SOL_SOCKET, libc::SO_PASSCRED, 1);
         let far = s.bound(UNIX_DGRAM);
         s.send_to(near, "x", far);
-        s.recv_from(far, 16).gives("autobound 1");
+        s.recv_from(far, 16).gives("autobound-1");
     });
     theme.case_with(
         "IPv6: an IPv4 peer of a dual-stack listener is v4-mapped",

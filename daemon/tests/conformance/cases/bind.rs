@@ -205,19 +205,19 @@ pub(crate) fn theme() -> Theme {
         theme.case(format!("unix {name}: binding to no name autobinds"), |s| {
             let socket = s.socket(kind);
             s.bind(socket, Address::Unix(UnixAddress::Unnamed))
-                .gives("autobound 1");
-            s.sock_name(socket).gives("autobound 1");
+                .gives("autobound-1");
+            s.sock_name(socket).gives("autobound-1");
             // A second time it keeps its name.
             s.bind(socket, Address::Unix(UnixAddress::Unnamed))
-                .gives("autobound 1");
+                .gives("autobound-1");
         });
         theme.case(format!("unix {name}: two autobound names differ"), |s| {
             let first = s.socket(kind);
             s.bind(first, Address::Unix(UnixAddress::Unnamed))
-                .gives("autobound 1");
+                .gives("autobound-1");
             let second = s.socket(kind);
             s.bind(second, Address::Unix(UnixAddress::Unnamed))
-                .gives("autobound 2");
+                .gives("autobound-2");
         });
     }
     theme.case(

@@ -22,7 +22,9 @@ pub(super) fn receive(
     named: bool,
 ) -> Result<Vec<Message<RawFd>>, Failure> {
     let framing = Framing::of(fd);
-    let ends = record::has_records(fd) && record::comes_end(fd, flags)?;
+    // MSG_OOB asks for something else than the next record, and is refused at once.
+    let next = flags & libc::MSG_OOB == 0 && record::has_records(fd);
+    let ends = next && record::comes_end(fd, flags)?;
     let mut room = Room::new(1, length, 0, named);
     let mut headers = room.headers();
     // SAFETY: the header points into `room`, which outlives the call.
@@ -41,7 +43,7 @@ pub(super) fn receive_messages(
     control: usize,
     flags: i32,
 ) -> Result<Vec<Message<RawFd>>, Failure> {
-    if record::has_records(fd) {
+    if flags & libc::MSG_OOB == 0 && record::has_records(fd) {
         return receive_records(fd, count, length, control, flags);
     }
     receive_many(fd, count, length, control, flags)
