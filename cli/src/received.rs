@@ -69,10 +69,14 @@ fn tell(received: &Received) {
         output::note("end of stream");
     }
     if received.flags.contains(MessageFlags::TRUNC) {
-        output::note(format_args!(
-            "truncated: {} of {} bytes",
-            received.data.len(),
-            received.full_length
-        ));
+        let received_length = received.data.len() as u64;
+        // With SO_PEEK_OFF the whole length is not known.
+        match received.full_length > received_length {
+            true => output::note(format_args!(
+                "truncated: {received_length} of {} bytes",
+                received.full_length
+            )),
+            false => output::note(format_args!("truncated to {received_length} bytes")),
+        }
     }
 }

@@ -57,7 +57,8 @@ pub struct ReceivedMessage {
     pub end_of_stream: bool,
     /// Flags of the received message: TRUNC, CTRUNC, OOB, EOR ...
     pub flags: MessageFlags,
-    /// The message's whole length in bytes: more than `data` has if it was truncated.
+    /// The message's whole length in bytes: more than `data` has if it was truncated. If SO_PEEK_OFF
+    /// is set (not negative), it is what recv(2) returned for the flags of the call.
     pub full_length: u64,
     /// Its control messages, in the kernel's order. Handles in SCM_RIGHTS are this client's to
     /// close: see [`Client::adopt`](crate::Client::adopt).

@@ -1,9 +1,6 @@
 //! What the kernel has received, and whether an empty one of it is a message or the end of the connection: recvmsg(2) returns 0 for both.
 
-use std::{
-    io,
-    os::fd::{AsFd as _, BorrowedFd},
-};
+use std::{io, os::fd::AsFd as _};
 
 use farsock_proto::{
     message::MessageFlags,
@@ -16,7 +13,7 @@ use super::{
 };
 use crate::sys::{
     self,
-    message::{Framing, Received},
+    message::{Batch, Received},
     socket::Events,
 };
 
@@ -28,24 +25,28 @@ impl Socket {
     /// that are the end. As recvmmsg(2), it returns the end `count` times.
     pub(crate) fn receive_marked(
         &self,
-        fd: BorrowedFd<'_>,
         count: usize,
         (request, control_length): (ReceiveRequest, usize),
     ) -> io::Result<Vec<Received>> {
         if !self.has_ambiguous_end() || count == 0 {
             let ReceiveRequest { length, flags, .. } = request;
-            let framing = self.framing();
-            let mut received =
-                sys::message::receive_messages(fd, count, length, control_length, flags, framing)?;
+            let inbound = self.inbound();
+            let Batch {
+                messages: mut received,
+                error,
+            } = sys::message::receive_messages(inbound, count, length, control_length, flags)?;
             for one in &mut received {
                 one.is_end = self.is_end(request, one);
+            }
+            if let Some(error) = error {
+                self.defer_fault(&Fault::Kernel(error));
             }
             return Ok(received);
         }
         // One by one: of several, nobody could say later at which the peer had shut down.
         let mut received: Vec<Received> = Vec::new();
         while received.len() < count {
-            match self.receive_record(fd, request, control_length) {
+            match self.receive_record(request, control_length) {
                 Ok(one) if one.is_end => {
                     received.resize_with(count, || Received::end(true));
                 }
@@ -61,20 +62,16 @@ impl Socket {
     }
 
     /// Receives one message or part of a stream of the kernel's queue, without control messages, and marks it if it is the end.
-    pub(super) fn receive_one_marked(
-        &self,
-        fd: BorrowedFd<'_>,
-        request: ReceiveRequest,
-    ) -> io::Result<Received> {
+    pub(super) fn receive_one_marked(&self, request: ReceiveRequest) -> io::Result<Received> {
         if self.has_ambiguous_end() {
-            return self.receive_record(fd, request, 0);
+            return self.receive_record(request, 0);
         }
         let ReceiveRequest {
             length,
             flags,
             address,
         } = request;
-        let mut received = sys::message::receive(fd, length, flags, self.framing(), address)?;
+        let mut received = sys::message::receive(self.inbound(), length, flags, address)?;
         received.is_end = self.is_end(request, &received);
         Ok(received)
     }
@@ -110,16 +107,16 @@ impl Socket {
     /// what is readable is a message, and after it nothing new comes.
     fn receive_record(
         &self,
-        fd: BorrowedFd<'_>,
         request: ReceiveRequest,
         control_length: usize,
     ) -> io::Result<Received> {
         let ReceiveRequest { length, flags, .. } = request;
+        let inbound = self.inbound();
         loop {
-            let ready = sys::socket::poll_one(fd, Events::IN | SHUT)?;
+            let ready = sys::socket::poll_one(inbound.fd, Events::IN | SHUT)?;
             if ready.intersects(SHUT) {
                 let (mut received, is_message) =
-                    sys::message::receive_last(fd, length, control_length, flags)?;
+                    sys::message::receive_last(inbound, length, control_length, flags)?;
                 received.is_end = !is_message && length > 0;
                 return Ok(received);
             }
@@ -129,11 +126,10 @@ impl Socket {
                 true => (0, flags | MessageFlags::PEEK),
                 false => (length, flags),
             };
-            let framing = Framing::Message;
             let received = match control_length {
-                0 => sys::message::receive(fd, length, flags, framing, request.address),
-                _ => sys::message::receive_messages(fd, 1, length, control_length, flags, framing)
-                    .and_then(|mut one| one.pop().ok_or_else(sys::errno::again)),
+                0 => sys::message::receive(inbound, length, flags, request.address),
+                _ => sys::message::receive_messages(inbound, 1, length, control_length, flags)
+                    .and_then(|mut one| one.messages.pop().ok_or_else(sys::errno::again)),
             }?;
             if !peeks {
                 return Ok(received);

@@ -215,7 +215,7 @@ impl Socket {
         };
         let asked = (rest, control_length);
         let more = match self.is_of_same_writer(fd, asked, &part) {
-            Ok(true) => self.receive_of_kernel(fd, asked),
+            Ok(true) => self.receive_of_kernel(asked),
             Ok(false) => return Ok(Some(part)),
             Err(error) => Err(error),
         };
@@ -250,7 +250,7 @@ impl Socket {
         if rest == 0 && count > 0 {
             return Ok(given);
         }
-        match self.receive_marked(fd, rest, (request, control_length)) {
+        match self.receive_marked(rest, (request, control_length)) {
             more if given.is_empty() => return more,
             Ok(more) => given.extend(more),
             Err(error) => self.defer_fault(&Fault::Kernel(error)),

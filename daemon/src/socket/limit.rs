@@ -21,6 +21,8 @@ impl Socket {
             sys::socket::receive_low_water(self.as_fd()),
             Ordering::Relaxed,
         );
+        self.peeks_onward
+            .store(sys::socket::peeks_onward(self.as_fd()), Ordering::Relaxed);
     }
 
     /// Keeps what the socket keeps of an option that was set.

@@ -51,7 +51,7 @@ use crate::{
     flow::Slot,
     sys::{
         self,
-        message::Framing,
+        message::{Framing, Inbound},
         socket::{Events, Kind},
     },
     table::{Block, Handle},
@@ -78,6 +78,8 @@ pub(crate) struct Socket {
     shared: AtomicBool,
     /// SO_RCVLOWAT, which a non-blocking receive ignores and a blocking one does not.
     low_water: AtomicUsize,
+    /// Whether SO_PEEK_OFF is set, unless somebody else who has the open socket has changed it.
+    peeks_onward: AtomicBool,
     /// A negative SO_RCVTIMEO, with which the kernel does not wait, and which reads back as none.
     receives_at_once: AtomicBool,
     /// A negative SO_SNDTIMEO.
@@ -172,6 +174,7 @@ impl Socket {
             nonblocking: AtomicBool::new(nonblocking),
             shared: AtomicBool::new(false),
             low_water: AtomicUsize::new(1),
+            peeks_onward: AtomicBool::new(false),
             receives_at_once: AtomicBool::new(false),
             sends_at_once: AtomicBool::new(false),
             disconnects: AtomicUsize::new(0),
@@ -222,6 +225,16 @@ impl Socket {
     /// Others may have the open socket as well, from now on or for long: it came or goes by SCM_RIGHTS.
     pub(crate) fn mark_shared(&self) {
         self.shared.store(true, Ordering::Relaxed);
+    }
+
+    /// The socket, for one receive.
+    pub(crate) fn inbound(&self) -> Inbound<'_> {
+        Inbound {
+            fd: self.as_fd(),
+            kind: self.kind,
+            may_peek_onward: self.peeks_onward.load(Ordering::Relaxed)
+                || self.shared.load(Ordering::Relaxed),
+        }
     }
 
     /// Comes before each accept(2) and connect(2), which wait if somebody else who has the open socket has taken O_NONBLOCK away. What

@@ -75,20 +75,19 @@ impl Socket {
     ) -> io::Result<Received> {
         match self.receive_kept(fd, asked)? {
             Some(kept) => Ok(kept),
-            None => self.receive_of_kernel(fd, asked),
+            None => self.receive_of_kernel(asked),
         }
     }
 
     /// The same, of what the kernel has.
     pub(super) fn receive_of_kernel(
         &self,
-        fd: BorrowedFd<'_>,
         (request, control_length): (ReceiveRequest, usize),
     ) -> io::Result<Received> {
         if control_length == 0 {
-            return self.receive_one_marked(fd, request);
+            return self.receive_one_marked(request);
         }
-        let mut parts = self.receive_marked(fd, 1, (request, control_length))?;
+        let mut parts = self.receive_marked(1, (request, control_length))?;
         Ok(parts.pop().unwrap_or_else(|| Received::end(false)))
     }
 }

@@ -124,7 +124,7 @@ mod tests {
 
     use super::*;
     use crate::sys::{
-        message::{Framing, receive, send},
+        message::{Inbound, receive, send},
         socket::pair,
         testing::errno,
     };
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(pipe.held(), 5);
         assert_eq!(pipe.drain(b.as_fd())?, 5);
         assert_eq!(pipe.held(), 0);
-        let received = receive(far.as_fd(), 9, MessageFlags::NONE, Framing::Stream, false)?;
+        let received = receive(Inbound::of(&far)?, 9, MessageFlags::NONE, false)?;
         assert_eq!(received.data, "hello");
         drop(near);
         assert_eq!(pipe.fill(a.as_fd())?, 0);

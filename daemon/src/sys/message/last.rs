@@ -13,7 +13,7 @@ use std::{
 
 use farsock_proto::message::{ControlMessage, MessageFlags};
 
-use super::{Framing, Received, receive_messages};
+use super::{Inbound, Received, receive_messages};
 use crate::sys::{errno::check, socket::integer_option};
 
 /// SO_TIMESTAMP, SO_TIMESTAMPNS and their variants for times after 2038: at most one of them is on.
@@ -43,17 +43,18 @@ fn lock() -> MutexGuard<'static, ()> {
 }
 
 /// Receives one message of a unix SOCK_SEQPACKET connection whose peer sends no more, and says whether it is one; otherwise it is the end.
-/// Corresponds to recvmmsg(2) of one message.
+/// Corresponds to recvmsg(2).
 ///
 /// For as long as the call takes, the socket has SO_TIMESTAMP.
 pub(crate) fn receive_last(
-    fd: BorrowedFd<'_>,
+    inbound: Inbound<'_>,
     length: usize,
     control_length: usize,
     flags: MessageFlags,
 ) -> io::Result<(Received, bool)> {
+    let fd = inbound.fd;
     let receive = |control_length| {
-        let mut one = receive_messages(fd, 1, length, control_length, flags, Framing::Message)?;
+        let mut one = receive_messages(inbound, 1, length, control_length, flags)?.messages;
         one.pop().ok_or_else(crate::sys::errno::again)
     };
     let is_stamp = |control: &ControlMessage<_>| {
@@ -151,7 +152,7 @@ mod tests {
             let (_near, far) = records(&[b"", b"a", b"", b""])?;
             for expected in [Some(0), Some(1), Some(0), Some(0), None, None] {
                 let (received, is_message) =
-                    receive_last(far.as_fd(), 8, control_length, MessageFlags::NONE)?;
+                    receive_last(Inbound::of(&far)?, 8, control_length, MessageFlags::NONE)?;
                 assert_eq!(is_message.then_some(received.data.len()), expected);
                 assert!(received.control.is_empty());
                 assert!(received.flags.is_empty());
@@ -167,11 +168,11 @@ mod tests {
     fn a_socket_with_time_stamps_keeps_them() -> io::Result<()> {
         let (_near, far) = records(&[b"", b""])?;
         set_stamp(far.as_fd(), true)?;
-        let (stamped, is_message) = receive_last(far.as_fd(), 8, 64, MessageFlags::NONE)?;
+        let (stamped, is_message) = receive_last(Inbound::of(&far)?, 8, 64, MessageFlags::NONE)?;
         assert!(is_message && stamped.control.len() == 1);
-        let (cut, is_message) = receive_last(far.as_fd(), 8, 0, MessageFlags::NONE)?;
+        let (cut, is_message) = receive_last(Inbound::of(&far)?, 8, 0, MessageFlags::NONE)?;
         assert!(is_message && cut.flags.contains(MessageFlags::CTRUNC));
-        let (_end, is_message) = receive_last(far.as_fd(), 8, 64, MessageFlags::NONE)?;
+        let (_end, is_message) = receive_last(Inbound::of(&far)?, 8, 64, MessageFlags::NONE)?;
         assert!(!is_message);
         let on = integer_option(far.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMP)?;
         assert_eq!(on, 1);
@@ -182,10 +183,10 @@ mod tests {
     fn a_peek_changes_nothing() -> io::Result<()> {
         let (_near, far) = records(&[b""])?;
         for _ in 0..2 {
-            assert!(receive_last(far.as_fd(), 8, 0, MessageFlags::PEEK)?.1);
+            assert!(receive_last(Inbound::of(&far)?, 8, 0, MessageFlags::PEEK)?.1);
         }
-        assert!(receive_last(far.as_fd(), 8, 0, MessageFlags::NONE)?.1);
-        assert!(!receive_last(far.as_fd(), 8, 0, MessageFlags::PEEK)?.1);
+        assert!(receive_last(Inbound::of(&far)?, 8, 0, MessageFlags::NONE)?.1);
+        assert!(!receive_last(Inbound::of(&far)?, 8, 0, MessageFlags::PEEK)?.1);
         Ok(())
     }
 }

@@ -1,7 +1,9 @@
 //! Sending and receiving: send(2), recv(2) and their relatives.
 
 mod last;
+mod mode;
 mod receive;
+mod scratch;
 mod send;
 mod stream;
 
@@ -12,7 +14,8 @@ use farsock_proto::message::MessageFlags;
 pub(crate) use super::control::{ReceivedRights, SentRights, encoded_length};
 pub(in crate::sys) use last::hold_stamps;
 pub(crate) use last::receive_last;
-pub(crate) use receive::{Received, receive, receive_messages};
+pub(crate) use mode::Inbound;
+pub(crate) use receive::{Batch, Received, receive, receive_messages};
 pub(crate) use send::{Outgoing, send, send_messages};
 pub(crate) use stream::{receive_into, send_pieces};
 

@@ -195,7 +195,30 @@ pub(crate) fn passes_credentials(fd: BorrowedFd<'_>) -> bool {
 
 /// Whether a peek begins where the last one ended: SO_PEEK_OFF is not negative.
 pub(crate) fn peeks_onward(fd: BorrowedFd<'_>) -> bool {
-    integer_option(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF).is_ok_and(|offset| offset >= 0)
+    peek_offset(fd).is_ok_and(|offset| offset >= 0)
+}
+
+/// SO_PEEK_OFF.
+pub(in crate::sys) fn peek_offset(fd: BorrowedFd<'_>) -> io::Result<c_int> {
+    integer_option(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF)
+}
+
+/// Sets SO_PEEK_OFF.
+pub(in crate::sys) fn set_peek_offset(fd: BorrowedFd<'_>, offset: c_int) -> io::Result<()> {
+    let length = size_of::<c_int>()
+        .try_into()
+        .expect("an int has fewer bytes than any integer can count");
+    // SAFETY: `offset` is readable for `length` bytes.
+    check(unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEEK_OFF,
+            (&raw const offset).cast(),
+            length,
+        )
+    })
+    .map(drop)
 }
 
 /// Reads an option that is an int. Corresponds to getsockopt(2).

@@ -177,11 +177,15 @@ fn the_out_of_band_mark_is_told() -> io::Result<()> {
     SockRef::from(&peer).send_out_of_band(b"!")?;
     wait(&server, Events::PRI)?;
     assert!(!at_mark(server.as_fd()));
-    let framing = kind(server.as_fd())?.framing();
-    let before = message::receive(server.as_fd(), 10, MessageFlags::NONE, framing, false)?;
+    let before = message::receive(
+        message::Inbound::of(&server)?,
+        10,
+        MessageFlags::NONE,
+        false,
+    )?;
     assert_eq!(before.data.as_ref(), b"a");
     assert!(at_mark(server.as_fd()));
-    let urgent = message::receive(server.as_fd(), 10, MessageFlags::OOB, framing, false)?;
+    let urgent = message::receive(message::Inbound::of(&server)?, 10, MessageFlags::OOB, false)?;
     assert_eq!(urgent.data.as_ref(), b"!");
     assert!(urgent.flags.contains(MessageFlags::OOB));
     Ok(())

@@ -167,6 +167,8 @@ struct Framing {
     stream: bool,
     /// AF_INET or AF_INET6.
     internet: bool,
+    /// SO_PEEK_OFF is set.
+    peeks_onward: bool,
 }
 
 impl Framing {
@@ -181,14 +183,38 @@ impl Framing {
         Self {
             stream: kind == Some(libc::SOCK_STREAM),
             internet: matches!(domain, Some(libc::AF_INET | libc::AF_INET6)),
+            peeks_onward: int(libc::SO_PEEK_OFF).is_some_and(|offset| offset >= 0),
         }
     }
 
-    /// On message sockets MSG_TRUNC makes the kernel return the whole length, which the API always tells.
+    /// On message sockets MSG_TRUNC makes the kernel return the whole length, which the API always reports; but for sockets with
+    /// SO_PEEK_OFF, whose offset the flag would move.
     fn flags(self, flags: i32) -> i32 {
-        flags | if self.stream { 0 } else { libc::MSG_TRUNC }
+        match self.stream || self.peeks_onward {
+            true => flags,
+            false => flags | libc::MSG_TRUNC,
+        }
+    }
+
+    /// How many bytes the kernel wrote of the `received` that it returned. A peek with MSG_TRUNC and SO_PEEK_OFF returns the message's
+    /// length and writes what is behind the offset: the room shows how much that was.
+    fn written(self, flags: i32, room: &[u8], received: usize) -> usize {
+        let truncates = flags & libc::MSG_TRUNC != 0 && flags & libc::MSG_ERRQUEUE == 0;
+        let most = received.min(room.len());
+        if self.stream && self.internet && truncates {
+            // TCP discards: the count is true, and nothing is written.
+            return 0;
+        }
+        if self.peeks_onward && truncates && flags & libc::MSG_PEEK != 0 {
+            let touched = room[..most].iter().rposition(|byte| *byte != UNTOUCHED);
+            return touched.map_or(0, |last| last + 1);
+        }
+        most
     }
 }
+
+/// What is in a buffer before the kernel writes there. No case that looks for it sends it.
+const UNTOUCHED: u8 = 0xa5;
 
 /// The buffers of one receive.
 struct Room {
@@ -202,7 +228,7 @@ struct Room {
 
 impl Room {
     fn new(count: usize, length: usize, control: usize, named: bool) -> Self {
-        let mut data = vec![vec![0; length]; count];
+        let mut data = vec![vec![UNTOUCHED; length]; count];
         Self {
             length,
             vectors: data.iter_mut().map(|data| vector(data)).collect(),
@@ -241,16 +267,7 @@ impl Room {
         framing: Framing,
     ) -> Message<RawFd> {
         let header = &header.msg_hdr;
-        // TCP discards with MSG_TRUNC: the count is true, and nothing is written.
-        let discarded = framing.stream
-            && framing.internet
-            && flags & libc::MSG_TRUNC != 0
-            && flags & libc::MSG_ERRQUEUE == 0;
-        let written = if discarded {
-            0
-        } else {
-            received.min(self.length)
-        };
+        let written = framing.written(flags, &self.data[index], received);
         let name = &self.names[index][..(header.msg_namelen as usize).min(address::ROOM)];
         let from_error_queue = flags & libc::MSG_ERRQUEUE != 0;
         Message {

@@ -175,7 +175,7 @@ fn a_long_send_is_cut_into_segments_and_may_be_received_in_one() -> io::Result<(
         let message = outgoing(&DATA, Some(&address), &control);
         assert_eq!(send_messages(sender.as_fd(), &[message], NONE)?, [350]);
         wait(&receiver, Events::IN)?;
-        let received = receive_messages(receiver.as_fd(), 10, 1000, 256, NONE, Framing::Message)?;
+        let received = receive_messages(Inbound::of(&receiver)?, 10, 1000, 256, NONE)?.messages;
         let lengths: Vec<_> = received.iter().map(|message| message.data.len()).collect();
         if put_together {
             assert_eq!(lengths, [350]);
@@ -204,14 +204,8 @@ fn a_refusal_is_told_by_the_error_queue_with_its_offender() -> io::Result<()> {
         set(&fd, level, name, 1)?;
         send(fd.as_fd(), b"refused", NONE, Some(&target))?;
         wait(&fd, Events::ERR)?;
-        let mut received = receive_messages(
-            fd.as_fd(),
-            5,
-            100,
-            512,
-            MessageFlags::ERRQUEUE,
-            Framing::Message,
-        )?;
+        let mut received =
+            receive_messages(Inbound::of(&fd)?, 5, 100, 512, MessageFlags::ERRQUEUE)?.messages;
         assert_eq!(received.len(), 1);
         let message = received.pop().expect("one message");
         assert_eq!(message.data.as_ref(), b"refused");
@@ -251,7 +245,7 @@ fn drops_are_counted_by_the_queue_overflow() -> io::Result<()> {
     for _ in 0..100 {
         send(fd.as_fd(), &[0; 1000], NONE, Some(&address))?;
     }
-    receive_messages(fd.as_fd(), 100, 1000, 0, NONE, Framing::Message)?;
+    receive_messages(Inbound::of(&fd)?, 100, 1000, 0, NONE)?;
     send(fd.as_fd(), b"after", NONE, Some(&address))?;
     match &receive_with_control(&fd)?.control[..] {
         [ControlMessage::ReceiveQueueOverflow(dropped)] => assert!((1..100).contains(dropped)),
@@ -267,7 +261,7 @@ fn control_messages_without_room_are_told_by_ctrunc() -> io::Result<()> {
     for room in [0, 10, 18, 20, 24] {
         send(fd.as_fd(), b"x", NONE, Some(&address))?;
         wait(&fd, Events::IN)?;
-        let received = receive_messages(fd.as_fd(), 1, 10, room, NONE, Framing::Message)?;
+        let received = receive_messages(Inbound::of(&fd)?, 1, 10, room, NONE)?.messages;
         let cut = received[0].flags == MessageFlags::CTRUNC;
         assert_eq!(cut, room < 20, "with room for {room} bytes");
         match &received[0].control[..] {

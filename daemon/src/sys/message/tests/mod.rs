@@ -1,6 +1,7 @@
 //! Sending and receiving over the real kernel.
 
 mod control;
+mod peek;
 mod plain;
 mod unix;
 
@@ -27,13 +28,13 @@ const NONE: MessageFlags = MessageFlags::NONE;
 /// Receives one message with its address once there is one.
 fn receive_one(fd: &OwnedFd, length: usize, flags: MessageFlags) -> io::Result<Received> {
     wait(fd, Events::IN)?;
-    receive(fd.as_fd(), length, flags, Framing::Message, true)
+    receive(Inbound::of(fd)?, length, flags, true)
 }
 
 /// Receives one message with its control messages once there is one.
 fn receive_with_control(fd: &OwnedFd) -> io::Result<Received> {
     wait(fd, Events::IN)?;
-    let mut messages = receive_messages(fd.as_fd(), 1, 2048, 1024, NONE, Framing::Message)?;
+    let mut messages = receive_messages(Inbound::of(fd)?, 1, 2048, 1024, NONE)?.messages;
     Ok(messages.pop().expect("one message"))
 }
 

@@ -16,7 +16,7 @@ fn datagrams_carry_their_bytes_and_their_senders_address() -> io::Result<()> {
 
         send(a.as_fd(), b"again", NONE, Some(&b_address))?;
         wait(&b, Events::IN)?;
-        let received = receive(b.as_fd(), 100, NONE, Framing::Message, false)?;
+        let received = receive(Inbound::of(&b)?, 100, NONE, false)?;
         assert_eq!(received.address, None, "it was not asked for");
     }
     Ok(())
@@ -26,10 +26,10 @@ fn datagrams_carry_their_bytes_and_their_senders_address() -> io::Result<()> {
 fn an_empty_queue_is_eagain_at_once() -> io::Result<()> {
     let (fd, _) = udp("127.0.0.1:0")?;
     assert_eq!(
-        errno(receive(fd.as_fd(), 10, NONE, Framing::Message, true)),
+        errno(receive(Inbound::of(&fd)?, 10, NONE, true)),
         Some(libc::EAGAIN)
     );
-    let several = receive_messages(fd.as_fd(), 10, 10, 10, NONE, Framing::Message);
+    let several = receive_messages(Inbound::of(&fd)?, 10, 10, 10, NONE);
     assert_eq!(errno(several), Some(libc::EAGAIN));
     Ok(())
 }
@@ -69,7 +69,7 @@ fn a_peek_leaves_the_datagram_in_the_queue() -> io::Result<()> {
         assert_eq!(receive_one(&fd, 10, flags)?.data.as_ref(), b"stays");
     }
     assert_eq!(
-        errno(receive(fd.as_fd(), 10, NONE, Framing::Message, true)),
+        errno(receive(Inbound::of(&fd)?, 10, NONE, true)),
         Some(libc::EAGAIN)
     );
     Ok(())
@@ -89,7 +89,7 @@ fn several_messages_travel_in_one_call_each_to_its_address() -> io::Result<()> {
     assert_eq!(send_messages(a.as_fd(), &messages, NONE)?, [3, 0, 5, 12]);
 
     wait(&b, Events::IN)?;
-    let received = receive_messages(b.as_fd(), 10, 8, 0, NONE, Framing::Message)?;
+    let received = receive_messages(Inbound::of(&b)?, 10, 8, 0, NONE)?.messages;
     let contents: Vec<_> = received
         .iter()
         .map(|message| (message.data.as_ref(), message.full_length, message.flags))
@@ -139,9 +139,9 @@ fn a_failing_message_ends_the_call_after_those_before_it() -> io::Result<()> {
 fn more_than_the_scratch_may_hold_is_einval() -> io::Result<()> {
     let (fd, _) = udp("127.0.0.1:0")?;
     for length in [(2 << 20) + 1, usize::MAX] {
-        let result = receive(fd.as_fd(), length, NONE, Framing::Message, true);
+        let result = receive(Inbound::of(&fd)?, length, NONE, true);
         assert_eq!(errno(result), Some(libc::EINVAL));
-        let result = receive_messages(fd.as_fd(), 2, length, 0, NONE, Framing::Message);
+        let result = receive_messages(Inbound::of(&fd)?, 2, length, 0, NONE);
         assert_eq!(errno(result), Some(libc::EINVAL));
     }
     Ok(())
@@ -154,7 +154,7 @@ fn a_stream_is_received_in_parts_and_ends_with_nothing() -> io::Result<()> {
     drop(client);
     wait(&server, Events::RDHUP)?;
     for expected in [&b"abcd"[..], b"ef", b""] {
-        let received = receive(server.as_fd(), 4, NONE, Framing::Stream, true)?;
+        let received = receive(Inbound::of(&server)?, 4, NONE, true)?;
         assert_eq!(received.data.as_ref(), expected);
         assert_eq!(received.full_length, expected.len());
         assert_eq!((received.flags, received.address), (NONE, None));
@@ -177,10 +177,10 @@ fn trunc_on_tcp_discards_and_returns_none_of_what_was_received_before() -> io::R
         raw,
     ] {
         wait(&server, Events::IN)?;
-        let received = receive(server.as_fd(), 2, flags, Framing::Stream, false)?;
+        let received = receive(Inbound::of(&server)?, 2, flags, false)?;
         assert_eq!((received.data.len(), received.full_length), (0, 2));
     }
-    let received = receive(server.as_fd(), 10, NONE, Framing::Stream, false)?;
+    let received = receive(Inbound::of(&server)?, 10, NONE, false)?;
     assert_eq!(received.data.as_ref(), b"ef");
     Ok(())
 }

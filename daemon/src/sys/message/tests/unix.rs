@@ -54,7 +54,7 @@ fn seqpackets_keep_their_boundaries_and_tell_their_length() -> io::Result<()> {
 fn trunc_on_a_unix_stream_changes_nothing() -> io::Result<()> {
     let (a, b) = unix_pair(SocketType::Stream)?;
     send(a.as_fd(), b"abc", NONE, None)?;
-    let received = receive(b.as_fd(), 2, MessageFlags::TRUNC, Framing::Stream, false)?;
+    let received = receive(Inbound::of(&b)?, 2, MessageFlags::TRUNC, false)?;
     assert_eq!(
         (received.data.as_ref(), received.full_length),
         (&b"ab"[..], 2)
@@ -72,7 +72,7 @@ fn sent_sockets_arrive_and_other_descriptors_are_closed_and_counted() -> io::Res
     assert_eq!(send_messages(a.as_fd(), &[message], NONE)?, [1]);
     drop((writer, passed));
 
-    let mut received = receive_messages(b.as_fd(), 1, 10, 1024, NONE, Framing::Stream)?;
+    let mut received = receive_messages(Inbound::of(&b)?, 1, 10, 1024, NONE)?.messages;
     let control = &mut received[0].control;
     let Some(ControlMessage::Rights(rights)) = control.pop() else {
         panic!("no rights came");
@@ -88,7 +88,7 @@ fn sent_sockets_arrive_and_other_descriptors_are_closed_and_counted() -> io::Res
     };
     assert!(is_socket(socket.as_fd()));
     send(socket.as_fd(), b"through", NONE, None)?;
-    let through = receive(peer.as_fd(), 10, NONE, Framing::Stream, false)?;
+    let through = receive(Inbound::of(&peer)?, 10, NONE, false)?;
     assert_eq!(through.data.as_ref(), b"through");
     Ok(())
 }
@@ -118,7 +118,7 @@ fn descriptors_without_room_for_them_are_closed_and_told_by_ctrunc() -> io::Resu
     let plain = receive_one(&b, 10, NONE)?;
     assert_eq!(plain.flags, MessageFlags::CTRUNC);
     // Room for one descriptor.
-    let received = receive_messages(b.as_fd(), 1, 10, 20, NONE, Framing::Message)?;
+    let received = receive_messages(Inbound::of(&b)?, 1, 10, 20, NONE)?.messages;
     assert_eq!(received[0].flags, MessageFlags::CTRUNC);
     let [ControlMessage::Rights(rights)] = &received[0].control[..] else {
         panic!("no rights came");
