@@ -52,6 +52,7 @@ impl Kind for ByteFlow {
         request(Request::Open(OpenStream {
             handle: opening.handle,
             stream_id: opening.stream_id,
+            attempt: opening.attempt,
             received: opening.received,
             window: opening.window,
         }))

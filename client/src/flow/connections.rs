@@ -45,6 +45,7 @@ impl Kind for Connections {
         request(Request::Open(v1::OpenAcceptMany {
             handle: opening.handle,
             stream_id: opening.stream_id,
+            attempt: opening.attempt,
             received: opening.received,
             window: opening.window,
             nonblocking: false,

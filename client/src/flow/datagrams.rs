@@ -90,6 +90,7 @@ impl Kind for DatagramFlow {
         request(Request::Open(v1::OpenDatagrams {
             handle: opening.handle,
             stream_id: opening.stream_id,
+            attempt: opening.attempt,
             received: opening.received,
             window: opening.window,
             length: self.length,

@@ -132,6 +132,8 @@ pub(crate) trait Frames {
 pub(crate) struct Opening {
     pub(crate) handle: u64,
     pub(crate) stream_id: u64,
+    /// Counts the attempts to open it, from 1.
+    pub(crate) attempt: u64,
     pub(crate) received: Option<u64>,
     pub(crate) window: u64,
 }

@@ -63,6 +63,8 @@ struct Progress {
     /// before the first is sent.
     new: bool,
     attached: bool,
+    /// Counts the attempts, from 1: the daemon refuses one that was delayed on an older connection.
+    attempt: u64,
 }
 
 /// Ends when the session is over for the daemon, or `shared` is closing.
@@ -103,6 +105,7 @@ async fn stay_attached(
     let mut progress = Progress {
         new: true,
         attached: false,
+        attempt: 1,
     };
     // The daemon cannot have heard of the client after this.
     let mut lost = Instant::now();
@@ -121,6 +124,7 @@ async fn stay_attached(
         progress = Progress {
             new: false,
             attached: false,
+            attempt: progress.attempt + 1,
         };
         let wait = backoff.wait();
         if Instant::now() + wait >= lost + terms.limits.lease {
@@ -142,6 +146,7 @@ async fn attach(
     let (outgoing, messages) = mpsc::unbounded_channel();
     let attach = SentRequest::new(SentMessage::Attach(Attach {
         session_id: terms.session_id.clone(),
+        attempt: progress.attempt,
     }));
     // The receiver is here: it cannot fail.
     let _ = outgoing.send(attach);

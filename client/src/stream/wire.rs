@@ -357,7 +357,10 @@ mod tests {
             );
         }
         let session_id = "an id".to_owned();
-        let attach = Attach { session_id };
+        let attach = Attach {
+            session_id,
+            attempt: 7,
+        };
         let sent = SentRequest::new(SentMessage::Attach(attach.clone())).encode_to_vec();
         let message = Some(Message::Attach(attach));
         assert_eq!(

@@ -54,6 +54,8 @@ async fn a_broken_stream_goes_on_from_where_the_daemon_says() {
     let mut far = streams.recv().await.unwrap();
     let second = far.hear_open().await;
     assert_eq!(second.stream_id, first.stream_id);
+    // Above all that the daemon has seen: were the first one late, it would be refused.
+    assert!(0 < first.attempt && first.attempt < second.attempt);
     assert_eq!(second.received, Some(3));
     assert_eq!(second.window, WINDOW - 1);
     far.open(5, 20, 3);

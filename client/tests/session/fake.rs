@@ -33,6 +33,8 @@ pub(crate) enum Event {
 /// One attached stream.
 #[derive(Debug)]
 pub(crate) struct Attachment {
+    /// Which of the client's attempts it is.
+    pub(crate) attempt: u64,
     requests: Streaming<OperateRequest>,
     responses: mpsc::UnboundedSender<Result<OperateResponse, Status>>,
 }
@@ -71,10 +73,11 @@ pub(crate) async fn attached(events: &mut mpsc::UnboundedReceiver<Event>) -> Box
     let Some(Event::Attached(mut attachment)) = events.recv().await else {
         panic!("a stream is attached");
     };
-    let attach = v1::Attach {
-        session_id: SESSION.to_owned(),
+    let Said::Attach(attach) = attachment.hear().await else {
+        panic!("the first message attaches");
     };
-    assert_eq!(attachment.hear().await, Said::Attach(attach));
+    assert_eq!(attach.session_id, SESSION);
+    attachment.attempt = attach.attempt;
     attachment
 }
 
@@ -176,6 +179,7 @@ impl SessionService for Fake {
     ) -> Result<Response<Self::OperateStream>, Status> {
         let (responses, outgoing) = mpsc::unbounded_channel();
         let _ = self.events.send(Event::Attached(Box::new(Attachment {
+            attempt: 0,
             requests: request.into_inner(),
             responses,
         })));

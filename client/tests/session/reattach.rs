@@ -36,6 +36,7 @@ fn refusal(code: Code, reason: &str) -> Status {
 async fn what_the_daemon_does_not_know_is_sent_again_under_the_same_id() -> Result<(), Error> {
     let (client, mut events) = client().await?;
     let mut stream = attached(&mut events).await;
+    assert_eq!(stream.attempt, 1);
     stream.know(&[]);
     let mut calls = Vec::new();
     for handle in 1..=3 {
@@ -45,6 +46,8 @@ async fn what_the_daemon_does_not_know_is_sent_again_under_the_same_id() -> Resu
     stream.fail(Status::unavailable("cut"));
 
     let mut stream = attached(&mut events).await;
+    // Above all that the daemon has seen: were the first one late, it would be refused.
+    assert_eq!(stream.attempt, 2);
     // While it is not told what is known, the client says nothing; a new call comes behind the old.
     calls.push(listen(&client, 4));
     stream.know(&[1]);

@@ -57,14 +57,13 @@ impl AcceptFlow {
             },
         );
         let flow = flow.ok_or(Error::StreamInUse(socket.handle()))?;
-        let (line, (receive_offset, before)) =
-            flow.seat.take(socket, opening.stream_id, |line| {
-                let mut receiving = flow.receiving();
-                let before = tally(&receiving);
-                let opened = receiving.open(line, opening, before);
-                let offset = opened.map_err(|unknown| flow.unknown(unknown.0))?;
-                Ok((offset, before))
-            })?;
+        let (line, (receive_offset, before)) = flow.seat.take(socket, opening, |line| {
+            let mut receiving = flow.receiving();
+            let before = tally(&receiving);
+            let opened = receiving.open(line, opening, before);
+            let offset = opened.map_err(|unknown| flow.unknown(unknown.0))?;
+            Ok((offset, before))
+        })?;
         let opened = Opened {
             send_offset: 0,
             send_limit: 0,

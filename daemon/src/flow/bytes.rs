@@ -79,7 +79,7 @@ impl ByteFlow {
         let flow = flow.ok_or(Error::StreamInUse(socket.handle()))?;
         let (line, opened) = flow
             .seat
-            .take(socket, opening.stream_id, |line| flow.resume(line, opening))?;
+            .take(socket, opening, |line| flow.resume(line, opening))?;
         Ok((flow, line, opened))
     }
 

@@ -40,6 +40,8 @@ const WINDOW: u64 = 1 << 20;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Opening {
     pub(crate) stream_id: u64,
+    /// Counts the client's attempts under that id, from 1; 0 if it does not count them.
+    pub(crate) attempt: u64,
     pub(crate) received: Option<u64>,
     pub(crate) window: u64,
 }

@@ -7,7 +7,7 @@ use std::sync::{
 
 use futures_util::task::AtomicWaker;
 
-use super::Tally;
+use super::{Opening, Tally};
 use crate::{error::Error, socket::Socket};
 
 /// One opening of a stream: who holds it may act on the stream until another opening has taken it over.
@@ -90,19 +90,29 @@ pub(super) struct Seat {
 #[derive(Debug, Default)]
 struct State {
     holder: Option<(u64, Arc<Line>)>,
+    /// The id of the last opening, and the highest attempt under it.
+    latest: (u64, u64),
     streaming: bool,
     openings: u64,
 }
 
 impl Seat {
-    /// Opens the stream under `stream_id`, if `resume` says that it can be; under the id of the one who has it, it takes over.
+    /// Opens the stream, if `resume` says that it can be; under the id of the one who has it, it takes over. An attempt that is not above
+    /// those seen under its id was delayed on a connection that its client has given up.
     pub(super) fn take<T>(
         &self,
         socket: &Socket,
-        stream_id: u64,
+        opening: Opening,
         resume: impl FnOnce(&Arc<Line>) -> Result<T, Error>,
     ) -> Result<(Arc<Line>, T), Error> {
+        let Opening {
+            stream_id, attempt, ..
+        } = opening;
         let mut state = self.lock();
+        let (latest, highest) = state.latest;
+        if stream_id == latest && attempt != 0 && attempt <= highest {
+            return Err(Error::StreamTaken(socket.handle()));
+        }
         if let Some((holder, _)) = &state.holder
             && (stream_id == 0 || *holder != stream_id)
         {
@@ -120,6 +130,11 @@ impl Seat {
         match resume(&line) {
             Ok(resumed) => {
                 state.openings = line.number;
+                state.latest = if stream_id == latest {
+                    (stream_id, highest.max(attempt))
+                } else {
+                    (stream_id, attempt)
+                };
                 state.streaming = true;
                 let before = state.holder.replace((stream_id, Arc::clone(&line)));
                 drop(state);

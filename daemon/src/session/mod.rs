@@ -111,6 +111,8 @@ struct State<R> {
     /// What has begun and not ended, by request id.
     under_way: ById<UnderWay<R>>,
     outbox: Option<Arc<Outbox>>,
+    /// The highest that a stream has attached with.
+    attempt: u64,
 }
 
 /// An operation that has begun and not ended.
@@ -139,6 +141,7 @@ impl<R: Clone + Send + 'static> Session<R> {
                 ledger: Ledger::new(LIMITS),
                 under_way: ById::default(),
                 outbox: None,
+                attempt: 0,
             }),
             over: CancellationToken::new(),
             closed: CancellationToken::new(),
@@ -178,15 +181,20 @@ impl<R: Clone + Send + 'static> Session<R> {
         self.lock().lease.left(Instant::now())
     }
 
-    /// Attaches a stream, whose messages are in the outbox from here on; an older one is told and ends.
+    /// Attaches a stream, whose messages are in the outbox from here on; an older one is told and ends. A client counts its attempts up
+    /// from 1: one that is not above those seen was delayed on a connection that its client has given up. 0 attaches in any case.
     ///
     /// Returns the ids that are known; the results among them, and which of them wait, are in the outbox.
-    pub(crate) fn attach(&self) -> Result<(Arc<Outbox>, Vec<u64>), Detached> {
+    pub(crate) fn attach(&self, attempt: u64) -> Result<(Arc<Outbox>, Vec<u64>), Detached> {
         let _hearing = self.hearing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.lock();
         if state.ended {
             return Err(Detached::Expired);
         }
+        if attempt != 0 && attempt <= state.attempt {
+            return Err(Detached::Taken);
+        }
+        state.attempt = state.attempt.max(attempt);
         let outbox = Arc::new(Outbox::default());
         if let Some(older) = state.outbox.replace(Arc::clone(&outbox)) {
             older.detach(Detached::Taken);

@@ -191,9 +191,10 @@ async fn a_stream_attaches_first_and_once() {
         assert_eq!(status_reason(&refused), "INVALID_REQUEST");
     }
     let session_id = scene.session.session_id.clone();
-    scene
-        .stream
-        .say(Incoming::Attach(v1::Attach { session_id }));
+    scene.stream.say(Incoming::Attach(v1::Attach {
+        session_id,
+        attempt: 0,
+    }));
     assert_eq!(scene.stream.refused(0).await, "REQUEST_UNKNOWN");
     scene.is_undisturbed().await;
 }

@@ -89,8 +89,18 @@ pub(crate) struct Stream {
 impl Stream {
     /// Attaches to a session.
     pub(crate) async fn attach(channel: &Channel, session_id: &str) -> Result<Self, Status> {
+        Self::attach_again(channel, session_id, 0).await
+    }
+
+    /// Attaches to a session, as its client's attempt of that number.
+    pub(crate) async fn attach_again(
+        channel: &Channel,
+        session_id: &str,
+        attempt: u64,
+    ) -> Result<Self, Status> {
         let attach = Incoming::Attach(Attach {
             session_id: session_id.to_owned(),
+            attempt,
         });
         Self::begin(channel, Some(attach)).await
     }

@@ -48,3 +48,31 @@ async fn what_a_stream_says_after_a_newer_one_attached_comes_to_nothing() {
     new.succeeded(2).await;
     assert_eq!(old.end_reason().await, "SESSION_TAKEN");
 }
+
+#[tokio::test]
+async fn an_attempt_that_was_delayed_is_refused_and_the_newer_stream_goes_on() {
+    let daemon = farsock_daemon::embedded();
+    let channel = channel(&daemon).await;
+    let session = open(&channel).await;
+    let (id, handle) = (session.session_id.as_str(), session.first_handle);
+    let attach = async |attempt| Stream::attach_again(&channel, id, attempt).await;
+
+    let mut second = attach(2).await.unwrap();
+    for delayed in [1, 2] {
+        let refused = attach(delayed).await.err().unwrap();
+        assert_eq!(status_reason(&refused), "SESSION_TAKEN");
+    }
+    second.start(1, tcp_socket(handle));
+    second.succeeded(1).await;
+
+    let _third = attach(3).await.unwrap();
+    assert_eq!(second.end_reason().await, "SESSION_TAKEN");
+    // Whoever does not count comes last, and the count stays.
+    let mut other = attach(0).await.unwrap();
+    let refused = attach(3).await.err().unwrap();
+    assert_eq!(status_reason(&refused), "SESSION_TAKEN");
+    other.start(2, close(handle));
+    // What was known is told first.
+    other.succeeded(1).await;
+    other.succeeded(2).await;
+}

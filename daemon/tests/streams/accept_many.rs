@@ -171,3 +171,19 @@ async fn a_window_beyond_all_bounds_and_an_unknown_handle_are_refused() {
     let refused = Accepting::open(&channel, opening(handle + 1, 1)).await;
     assert_eq!(reason(&refused.err().unwrap()), "HANDLE_NOT_FOUND");
 }
+
+#[tokio::test]
+async fn an_opening_that_was_delayed_is_refused() {
+    let daemon = farsock_daemon::embedded();
+    let channel = channel(&daemon).await;
+    let (handle, _address) = listening(&channel).await;
+    let open = |attempt| v1::OpenAcceptMany {
+        stream_id: 9,
+        attempt,
+        ..opening(handle, 2)
+    };
+    let _second = Accepting::open(&channel, open(2)).await.unwrap();
+    let refused = Accepting::open(&channel, open(1)).await.err();
+    assert_eq!(reason(&refused.unwrap()), "STREAM_TAKEN");
+    Accepting::open(&channel, open(3)).await.unwrap();
+}

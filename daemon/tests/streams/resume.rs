@@ -3,7 +3,7 @@
 use farsock_proto::v1::{self, stream_response::Message as Hear};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::{Random, Stream, channel, connected, credit, noise, opening};
+use crate::support::{Random, Stream, channel, connected, credit, noise, opening, reason};
 
 const WINDOW: u64 = 256 << 10;
 
@@ -114,4 +114,39 @@ async fn what_the_socket_has_taken_is_told_again_on_the_next_connection() {
     let mut again = Stream::open(&channel, open).await.expect("it goes on");
     assert_eq!(again.opened.send_offset, 5);
     assert!(taken(again.next().await));
+}
+
+#[tokio::test]
+async fn an_opening_that_was_delayed_is_refused_and_the_newer_one_goes_on() {
+    let daemon = farsock_daemon::embedded();
+    let channel = channel(&daemon).await;
+    let (handle, mut peer) = connected(&channel).await;
+    let open = |stream_id, attempt| v1::OpenStream {
+        stream_id,
+        attempt,
+        ..opening(handle, WINDOW)
+    };
+    let mut second = Stream::open(&channel, open(9, 2)).await.unwrap();
+    for delayed in [1, 2] {
+        let refused = Stream::open(&channel, open(9, delayed)).await.err();
+        assert_eq!(reason(&refused.unwrap()), "STREAM_TAKEN");
+    }
+    peer.write_all(b"hello").await.unwrap();
+    assert_eq!(second.read(5).await, b"hello");
+
+    let mut third = Stream::open(&channel, open(9, 3)).await.unwrap();
+    assert_eq!(second.end_reason().await.as_deref(), Some("STREAM_TAKEN"));
+    // Whoever does not count comes last, and the count stays.
+    let mut other = Stream::open(&channel, open(9, 0)).await.unwrap();
+    assert_eq!(third.end_reason().await.as_deref(), Some("STREAM_TAKEN"));
+    let refused = Stream::open(&channel, open(9, 3)).await.err();
+    assert_eq!(reason(&refused.unwrap()), "STREAM_TAKEN");
+    // The delayed one is refused as well when nobody has the stream.
+    other.say(credit(5, 5 + WINDOW));
+    other.end();
+    assert_eq!(other.end_reason().await, None);
+    let refused = Stream::open(&channel, open(9, 1)).await.err();
+    assert_eq!(reason(&refused.unwrap()), "STREAM_TAKEN");
+    // Another stream counts for itself.
+    Stream::open(&channel, open(10, 1)).await.unwrap();
 }

@@ -36,6 +36,7 @@ impl<K: Kind> Flow<K> {
             let opening = Opening {
                 handle: self.handle,
                 stream_id,
+                attempt: number,
                 received,
                 window,
             };

@@ -65,7 +65,7 @@ pub(super) async fn attach(
         )));
     };
     let session = find(sessions, &attach.session_id, owner)?;
-    let (outbox, known) = session.attach().map_err(detached)?;
+    let (outbox, known) = session.attach(attach.attempt).map_err(detached)?;
 
     let said = Arc::new(Said::default());
     let reader = Reader {

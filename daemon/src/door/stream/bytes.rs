@@ -44,7 +44,13 @@ pub(super) async fn open(caller: Caller, mut requests: Requests) -> Result<Body,
     let Some(Incoming::Open(open)) = decode(first)? else {
         return Err(not_open());
     };
-    let opening = opening(open.stream_id, open.received, open.window, MAX_WINDOW)?;
+    let opening = opening(
+        open.stream_id,
+        open.attempt,
+        open.received,
+        open.window,
+        MAX_WINDOW,
+    )?;
     let handle = Handle(open.handle);
     let open = operation::Stream { handle, opening };
     let OpenedStream {

@@ -47,7 +47,13 @@ pub(super) async fn open(caller: Caller, mut requests: Requests) -> Result<Body,
     let Some(Incoming::Open(open)) = decode(requests.first().await?)? else {
         return Err(not_open());
     };
-    let opening = opening(open.stream_id, open.received, open.window, MAX_WINDOW)?;
+    let opening = opening(
+        open.stream_id,
+        open.attempt,
+        open.received,
+        open.window,
+        MAX_WINDOW,
+    )?;
     let shape = shape(&open).map_err(|violation| status::invalid(&violation.within("open")))?;
     let handle = Handle(open.handle);
     let context = caller.context(handle);

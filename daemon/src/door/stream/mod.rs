@@ -144,6 +144,7 @@ fn uncompressed(headers: &HeaderMap) -> Result<(), Status> {
 /// What a client opens a stream with.
 fn opening(
     stream_id: u64,
+    attempt: u64,
     received: Option<u64>,
     window: u64,
     most: u64,
@@ -154,6 +155,7 @@ fn opening(
     }
     Ok(Opening {
         stream_id,
+        attempt,
         received,
         window,
     })

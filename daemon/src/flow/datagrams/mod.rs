@@ -82,7 +82,7 @@ impl DatagramFlow {
             },
         );
         let flow = flow.ok_or(Error::StreamInUse(socket.handle()))?;
-        let (line, opened) = flow.seat.take(socket, opening.stream_id, |line| {
+        let (line, opened) = flow.seat.take(socket, opening, |line| {
             flow.resume(line, opening, failures_heard)
         })?;
         // What waited for failures to be heard goes on.

@@ -229,3 +229,19 @@ async fn a_socket_travels_with_a_datagram_and_becomes_a_handle() {
     assert_eq!(offset, 128);
     assert_eq!(error_reason(&error), "HANDLE_NOT_FOUND");
 }
+
+#[tokio::test]
+async fn an_opening_that_was_delayed_is_refused() {
+    let daemon = farsock_daemon::embedded();
+    let channel = channel(&daemon).await;
+    let (handle, _address, _peer) = bound(&channel).await;
+    let open = |attempt| OpenDatagrams {
+        stream_id: 9,
+        attempt,
+        ..opening(handle, 1 << 20)
+    };
+    let _second = Datagrams::open(&channel, open(2)).await.unwrap();
+    let refused = Datagrams::open(&channel, open(1)).await.err();
+    assert_eq!(reason(&refused.unwrap()), "STREAM_TAKEN");
+    Datagrams::open(&channel, open(3)).await.unwrap();
+}
