@@ -360,7 +360,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_descriptor_that_epoll_refuses_leaves_nothing_behind() {
-        let reactor = Reactor::start().expect("the kernel has an epoll instance to give");
+        let reactor = Reactor::start(&Essential::default())
+            .expect("the kernel has an epoll instance to give");
         // EPERM: an ordinary file has no readiness.
         let file = File::open("/proc/self/exe").expect("this program");
         let source = Source::new(7, file.as_raw_fd());
