@@ -1,5 +1,6 @@
 //! farsockd as a library: it owns real kernel sockets and hands them out as handles over gRPC.
 
+mod blocking;
 mod closing;
 pub mod config;
 mod door;

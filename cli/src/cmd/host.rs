@@ -1,6 +1,6 @@
 //! `farsock host`: what the daemon's host is, and what works there.
 
-use farsock_client::{Domain, HostInfo, PrivilegeSupport, Protocol, SocketSupport};
+use farsock_client::{Domain, HostInfo, OptionSupport, PrivilegeSupport, Protocol, SocketSupport};
 use serde_json::Value;
 
 use crate::{
@@ -54,7 +54,11 @@ impl Host {
             .with("sockets_missing", missing.join(", "))
             .with(
                 "options",
-                format!("{options} of {} supported", host.options.len()),
+                format!(
+                    "{options} of {} supported{}",
+                    host.options.len(),
+                    unknown(&host.options)
+                ),
             );
         Ok(output.fields(&fields)?)
     }
@@ -103,6 +107,17 @@ fn word(of: &SocketSupport) -> String {
 }
 
 /// The capability's name, as capabilities(7) has it.
+/// What the daemon could not find out now, and why: "; 9 not tried (EMFILE)".
+fn unknown(options: &[OptionSupport]) -> String {
+    let unknown: Vec<_> = options
+        .iter()
+        .filter(|of| !of.errno_name.is_empty())
+        .collect();
+    unknown.first().map_or_else(String::new, |first| {
+        format!("; {} not tried ({})", unknown.len(), first.errno_name)
+    })
+}
+
 fn name(of: &PrivilegeSupport) -> String {
     let name = of.privilege.as_str_name();
     format!("CAP_{}", name.strip_prefix("PRIVILEGE_").unwrap_or(name))

@@ -71,6 +71,9 @@ pub struct OptionSupport {
     pub readable: bool,
     /// Whether this host's kernel knows it. One that can only be set counts as supported.
     pub supported: bool,
+    /// If that could not be found out now, since the daemon's descriptors or memory were short: the errno's name, such as "EMFILE". Empty
+    /// otherwise.
+    pub errno_name: String,
 }
 
 /// Whether the daemon has a privilege.
@@ -141,6 +144,7 @@ fn option(support: v1::OptionSupport) -> Option<OptionSupport> {
         settable: support.settable,
         readable: support.readable,
         supported: support.supported,
+        errno_name: support.errno_name,
     })
 }
 

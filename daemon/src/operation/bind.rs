@@ -9,6 +9,7 @@ use farsock_proto::address::Address;
 
 use super::{Context, Operation};
 use crate::{
+    blocking,
     error::{Call, Result},
     journal::{Answer, CallText},
     sys,
@@ -40,7 +41,8 @@ impl Operation for Bind {
 
     async fn execute(self, context: &Context) -> Result<Option<Address>> {
         let socket = context.socket(self.handle)?;
-        sys::socket::bind(socket.as_fd(), &self.address).map_err(|error| {
+        let bind = || sys::socket::bind(socket.as_fd(), &self.address);
+        blocking::in_place(sys::socket::binds_slowly(socket.kind()), bind).map_err(|error| {
             Call::on("bind", self.handle)
                 .with(&self.address)
                 .failed(error)

@@ -12,6 +12,7 @@ use farsock_proto::{
 
 use super::{Context, Operation, set_option};
 use crate::{
+    blocking,
     error::{Call, Result},
     journal::{Answer, CallText},
     sys,
@@ -76,15 +77,26 @@ impl Operation for CreateSocket {
         };
         let claim = context.claim(self.new_handle)?;
         let room = context.engine.table.reserve()?;
-        let fd = sys::socket::create(self.domain, self.kind, self.protocol)
+        let (domain, kind, protocol) = (self.domain, self.kind, self.protocol);
+        let slow = sys::socket::may_load_a_module(domain, kind, protocol);
+        let fd = blocking::in_place(slow, || sys::socket::create(domain, kind, protocol))
             .map_err(|error| call().failed(error))?;
         let mut nonblocking = self.nonblocking;
-        for (at, (name, value)) in self.options.iter().enumerate() {
-            // An error here drops the descriptor: nothing is left half made.
-            set_option::apply(fd.as_fd(), &mut nonblocking, name, value, None)
-                .map_err(|error| error.within(&format!("options[{at}]")))?;
-        }
-        let kind = sys::socket::kind(fd.as_fd()).map_err(|error| call().failed(error))?;
+        let mut prepare = || {
+            for (at, (name, value)) in self.options.iter().enumerate() {
+                set_option::apply(fd.as_fd(), &mut nonblocking, name, value, None)
+                    .map_err(|error| error.within(&format!("options[{at}]")))?;
+            }
+            sys::socket::kind(fd.as_fd()).map_err(|error| call().failed(error))
+        };
+        let kind = match prepare() {
+            Ok(kind) => kind,
+            Err(error) => {
+                // Nothing is left half made.
+                context.engine.close_descriptor(context.owner, fd);
+                return Err(error);
+            }
+        };
         let socket = context.keep(room, claim, fd, kind, nonblocking)?;
         for (name, value) in &self.options {
             socket.option_was_set(name, value);

@@ -9,6 +9,7 @@ use farsock_proto::socket::{Domain, Protocol, SocketType};
 
 use super::{Context, Operation};
 use crate::{
+    blocking,
     error::{Call, Result},
     journal::{Answer, CallText},
     sys,
@@ -67,8 +68,10 @@ impl Operation for CreateSocketPair {
         let claim = context.claim(self.new_handles.0)?;
         let other_claim = context.claim(self.new_handles.1)?;
         let (room, other_room) = (table.reserve()?, table.reserve()?);
-        let (fd, other_fd) =
-            sys::socket::pair(self.domain, self.kind, self.protocol).map_err(failed)?;
+        let (domain, kind, protocol) = (self.domain, self.kind, self.protocol);
+        let slow = sys::socket::may_load_a_module(domain, kind, protocol);
+        let pair = blocking::in_place(slow, || sys::socket::pair(domain, kind, protocol));
+        let (fd, other_fd) = pair.map_err(failed)?;
         let kind = sys::socket::kind(fd.as_fd()).map_err(failed)?;
         let first = context.keep(room, claim, fd, kind, self.nonblocking)?;
         let second = context.keep(other_room, other_claim, other_fd, kind, self.nonblocking)?;

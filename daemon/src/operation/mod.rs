@@ -84,13 +84,16 @@ impl Clocks {
     }
 }
 
-/// What the doors need to know of the layers below: events, states and what a relay moved are plain data, and zones are names of this host.
+/// The index of the interface called `name`. For one that it does not know the kernel may look for a module.
+pub(crate) fn interface_index(name: &str) -> Option<u32> {
+    blocking::in_place(true, || crate::sys::address::zone(name))
+}
+
+/// What the doors need to know of the layers below: events, states and what a relay moved are plain data.
 pub(crate) use crate::socket::{Moved, Spliced};
-pub(crate) use crate::sys::{
-    address::zone as interface_index,
-    socket::{Events, State},
-};
+pub(crate) use crate::sys::socket::{Events, State};
 use crate::{
+    blocking,
     engine::{Engine, Held, Owner},
     error::{Error, Result},
     journal::{Answer, CallText},

@@ -13,6 +13,7 @@ use farsock_proto::{
 
 use super::{Context, Operation};
 use crate::{
+    blocking,
     error::{Call, Error, Result},
     journal::{Answer, CallText},
     sys::option::{self, OptionError},
@@ -84,8 +85,14 @@ pub(super) fn apply(
             *nonblocking = option::flag(row(SocketOption::ONonblock)?, value)?;
             return Ok(());
         }
-        OptionName::Named(named) => option::set(fd, row(*named)?, value),
-        OptionName::Raw { level, number } => option::set_raw(fd, *level, *number, value),
+        OptionName::Named(named) => {
+            let row = row(*named)?;
+            blocking::in_place(row.is_slow(), || option::set(fd, row, value))
+        }
+        OptionName::Raw { level, number } => {
+            let slow = option::is_slow(*level, *number);
+            blocking::in_place(slow, || option::set_raw(fd, *level, *number, value))
+        }
     };
     outcome.map_err(|error| failed(error, "setsockopt", name, handle))
 }

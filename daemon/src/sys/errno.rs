@@ -49,6 +49,19 @@ pub(super) fn check_length(result: libc::ssize_t) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
+/// The name of a system call's error; "EUNKNOWN" for a number without one.
+pub(crate) fn name_of(error: &io::Error) -> &'static str {
+    errno_name(error.raw_os_error().unwrap_or_default()).unwrap_or("EUNKNOWN")
+}
+
+/// Whether the error says what is short now, descriptors or memory, and nothing of what the call would answer at another time.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)
+    )
+}
+
 /// EAGAIN: there is nothing yet.
 pub(crate) fn again() -> io::Error {
     io::Error::from_raw_os_error(libc::EAGAIN)

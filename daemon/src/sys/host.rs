@@ -10,7 +10,7 @@ use nix::{
 use socket2::Socket;
 
 use super::{
-    errno::{check, errno_name},
+    errno::{check, is_shortage, name_of},
     socket,
 };
 
@@ -67,6 +67,8 @@ pub(crate) struct Support {
     pub(crate) kind: SocketType,
     pub(crate) protocol: Protocol,
     pub(crate) refused: Option<&'static str>,
+    /// Whether that says nothing of another time: descriptors or memory were short.
+    pub(crate) short: bool,
 }
 
 /// Names the kernel. Corresponds to uname(2).
@@ -146,13 +148,15 @@ pub(crate) fn interfaces() -> io::Result<Vec<Interface>> {
 pub(crate) fn probe() -> Vec<Support> {
     PROBED
         .into_iter()
-        .map(|(domain, kind, protocol)| Support {
-            domain,
-            kind,
-            protocol,
-            refused: socket::create(domain, kind, protocol).err().map(|error| {
-                errno_name(error.raw_os_error().unwrap_or_default()).unwrap_or("EUNKNOWN")
-            }),
+        .map(|(domain, kind, protocol)| {
+            let error = socket::create(domain, kind, protocol).err();
+            Support {
+                domain,
+                kind,
+                protocol,
+                refused: error.as_ref().map(name_of),
+                short: error.as_ref().is_some_and(is_shortage),
+            }
         })
         .collect()
 }

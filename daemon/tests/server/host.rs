@@ -1,12 +1,15 @@
 //! HostService over the wire.
 
-use std::time::SystemTime;
+use std::{sync::mpsc, time::SystemTime};
 
-use farsock_proto::v1::{self, host_service_client::HostServiceClient};
+use farsock_proto::v1::{
+    self, host_service_client::HostServiceClient, session_service_client::SessionServiceClient,
+    socket_service_client::SocketServiceClient,
+};
 use tonic::{Code, transport::Channel};
 use tonic_types::StatusExt;
 
-use crate::support::Serving;
+use crate::support::{Daemon, FARSOCKD, PATIENCE, Serving, connect};
 
 async fn client(serving: &Serving) -> HostServiceClient<Channel> {
     HostServiceClient::new(serving.client().await)
@@ -35,6 +38,115 @@ async fn the_host_tells_what_it_is_and_what_works_there() {
     let again = client.get_host(request).await.unwrap().into_inner();
     assert_eq!(again.sockets, host.sockets);
     assert_eq!(again.instance_id, host.instance_id);
+}
+
+#[tokio::test]
+async fn what_was_found_without_descriptors_is_found_again_and_a_session_needs_none() {
+    let script = format!(
+        "ulimit -n 64; exec {FARSOCKD} --listen=tcp://127.0.0.1:0 --max-handles=1000 --log-level=info"
+    );
+    let mut daemon = Daemon::spawn(Daemon::command("/bin/sh").args(["-c", &script]));
+    let address = daemon.address().await;
+    let channel = connect(&address).await.expect("it listens");
+    let mut host = HostServiceClient::new(channel.clone());
+    let mut sockets = SocketServiceClient::new(channel.clone());
+    // All that there are.
+    let mut handles = Vec::new();
+    loop {
+        use v1::create_socket_request::{DomainChoice, TypeChoice};
+        let request = v1::CreateSocketRequest {
+            domain_choice: Some(DomainChoice::Domain(v1::Domain::Inet.into())),
+            type_choice: Some(TypeChoice::Type(v1::SocketType::Dgram.into())),
+            ..Default::default()
+        };
+        match sockets.create_socket(request).await {
+            Ok(created) => handles.push(created.into_inner().handle),
+            Err(full) => {
+                let info = full.get_details_error_info().expect("why");
+                assert_eq!(info.reason, "EMFILE", "{full}");
+                break;
+            }
+        }
+        assert!(handles.len() < 64);
+    }
+
+    let request = v1::GetHostRequest {};
+    let short = host.get_host(request).await.unwrap().into_inner();
+    assert!(short.sockets.iter().all(|one| !one.supported));
+    let of = |host: &v1::GetHostResponse, name: &str| {
+        let option = host.options.iter().find(|one| one.name == name);
+        let option = option.expect("it has a row");
+        (option.supported, option.errno_name.clone())
+    };
+    assert_eq!(of(&short, "SO_REUSEADDR"), (false, "EMFILE".to_owned()));
+    // One that is only set is not asked about.
+    assert_eq!(of(&short, "MCAST_JOIN_GROUP"), (true, String::new()));
+    let opened = SessionServiceClient::new(channel)
+        .open_session(v1::OpenSessionRequest::default())
+        .await;
+    let session = opened.expect("it needs no descriptor").into_inner();
+    assert_eq!(session.session_id.len(), 32);
+
+    for handle in handles {
+        let abort = false;
+        let closed = sockets.close(v1::CloseRequest { handle, abort }).await;
+        closed.expect("it is open");
+    }
+    let whole = host.get_host(request).await.unwrap().into_inner();
+    // What the kernel refused for another reason, before it looked for a descriptor, it refuses for ever.
+    for (short, whole) in short.sockets.iter().zip(&whole.sockets) {
+        assert!(short.errno_name == "EMFILE" || short == whole, "{short:?}");
+        assert_ne!(whole.errno_name, "EMFILE");
+    }
+    assert!(whole.sockets.iter().any(|one| one.supported));
+    assert_eq!(of(&whole, "SO_REUSEADDR"), (true, String::new()));
+}
+
+/// A runtime of one thread, whose one blocking thread has something else to do until the sender is dropped.
+fn busy() -> (tokio::runtime::Runtime, mpsc::Sender<()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(1)
+        .enable_all()
+        .build()
+        .expect("threads");
+    let (release, released) = mpsc::channel::<()>();
+    let (begin, begun) = mpsc::channel();
+    runtime.spawn_blocking(move || {
+        begin.send(()).expect("the test waits");
+        let _ = released.recv();
+    });
+    begun.recv().expect("it begins");
+    (runtime, release)
+}
+
+#[test]
+fn what_may_wait_for_others_on_the_host_is_not_asked_on_a_worker() {
+    let (runtime, release) = busy();
+    runtime.block_on(async {
+        let serving = Serving::tcp().await;
+        let client = client(&serving).await;
+        let (mut first, mut second, mut third) = (client.clone(), client.clone(), client);
+        let host = tokio::spawn(async move { first.get_host(v1::GetHostRequest {}).await });
+        let interfaces = tokio::spawn(async move {
+            let request = v1::ListInterfacesRequest::default();
+            second.list_interfaces(request).await
+        });
+        // What is asked later on the same connection is answered, again and again, and they are not.
+        for _ in 0..50 {
+            third.get_clock(v1::GetClockRequest {}).await.unwrap();
+        }
+        assert!(!host.is_finished() && !interfaces.is_finished());
+        drop(release);
+        let host = tokio::time::timeout(PATIENCE, host).await.unwrap();
+        assert!(!host.unwrap().unwrap().into_inner().privileges.is_empty());
+        let interfaces = tokio::time::timeout(PATIENCE, interfaces).await.unwrap();
+        let interfaces = interfaces.unwrap().unwrap().into_inner().interfaces;
+        assert!(interfaces.iter().any(|one| one.loopback));
+        serving.shutdown.now();
+        serving.ended().await;
+    });
+    runtime.shutdown_background();
 }
 
 #[tokio::test]

@@ -15,11 +15,12 @@ use tonic::{Request, Response, Status};
 use super::status;
 use crate::{
     engine::Engine,
-    error::Call,
+    error::{Call, Error},
     operation::{MAX_MESSAGES, MAX_PAYLOAD},
     resolver::Resolver,
     shutdown::Shutdown,
     sys::{
+        errno,
         host::{self, Support},
         option,
         process::{self, Capabilities, Capability},
@@ -31,7 +32,8 @@ use crate::{
 pub(crate) struct HostDoor {
     engine: Arc<Engine>,
     max_handles: usize,
-    /// What works here: found out when first asked, and kept, as neither kernel nor privileges change.
+    /// What works here: found out when first asked, and kept, as neither kernel nor privileges change; but not what was found while
+    /// descriptors or memory were short.
     found: OnceCell<Found>,
     resolver: Resolver,
 }
@@ -52,14 +54,16 @@ impl HostDoor {
         }
     }
 
-    async fn found(&self) -> &Found {
+    async fn found(&self) -> Found {
         let probe = || async {
-            tokio::task::spawn_blocking(Found::probe)
-                .await
-                // It is not run if the runtime ends, when nobody waits for the answer.
-                .unwrap_or_default()
+            let found = tokio::task::spawn_blocking(Found::probe).await;
+            // It is not run if the runtime ends, when nobody waits for the answer.
+            found.unwrap_or_else(|_ended| Err(Found::default()))
         };
-        self.found.get_or_init(probe).await
+        match self.found.get_or_try_init(probe).await {
+            Ok(found) => found.clone(),
+            Err(for_now) => for_now,
+        }
     }
 }
 
@@ -70,7 +74,8 @@ impl HostService for HostDoor {
         _: Request<v1::GetHostRequest>,
     ) -> Result<Response<v1::GetHostResponse>, Status> {
         let kernel = host::kernel().map_err(failed("uname"))?;
-        let found = self.found().await.clone();
+        let found = self.found().await;
+        let granted = on_a_blocking_thread(process::effective_capabilities).await?;
         Ok(Response::new(v1::GetHostResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             instance_id: self.engine.instance_id().to_owned(),
@@ -89,7 +94,7 @@ impl HostService for HostDoor {
             }),
             sockets: found.sockets,
             options: found.options,
-            privileges: privileges(process::effective_capabilities().unwrap_or_default()),
+            privileges: privileges(granted.unwrap_or_default()),
             start_time: Some(time::timestamp_to_wire(self.engine.start_time())),
         }))
     }
@@ -100,7 +105,9 @@ impl HostService for HostDoor {
     ) -> Result<Response<v1::ListInterfacesResponse>, Status> {
         let page = interfaces::Page::from_request(request.get_ref())
             .map_err(|wrong| status::invalid(&wrong))?;
-        let interfaces = host::interfaces().map_err(failed("getifaddrs"))?;
+        // netlink(7) and an ioctl(2) for each interface, which wait while others change them.
+        let interfaces = on_a_blocking_thread(host::interfaces).await?;
+        let interfaces = interfaces.map_err(failed("getifaddrs"))?;
         let (interfaces, next_page_token) = page.of(interfaces);
         Ok(Response::new(v1::ListInterfacesResponse {
             interfaces: interfaces.into_iter().map(interfaces::interface).collect(),
@@ -147,27 +154,46 @@ struct Found {
 
 impl Found {
     /// Creates some hundred sockets, which can load kernel modules: not for an async worker.
-    fn probe() -> Self {
-        Self {
-            sockets: host::probe().into_iter().map(support).collect(),
-            options: options(),
-        }
+    ///
+    /// # Errors
+    /// Descriptors or memory were short meanwhile: with all that could be found out, for this once.
+    fn probe() -> Result<Self, Self> {
+        let mut short = false;
+        let sockets = host::probe().into_iter().map(|one| {
+            short |= one.short;
+            support(one)
+        });
+        let sockets = sockets.collect();
+        let options = option::all().map(|(name, row)| {
+            let supported = option::supported(row);
+            short |= supported.is_err();
+            option_support(name, row, &supported)
+        });
+        let options = options.collect();
+        let found = Self { sockets, options };
+        if short { Err(found) } else { Ok(found) }
     }
 }
 
-/// Every named option, and what this host's kernel does with it.
-fn options() -> Vec<v1::OptionSupport> {
-    option::all()
-        .map(|(name, row)| v1::OptionSupport {
-            option: name.into(),
-            name: row.name.to_owned(),
-            level: row.level_name.to_owned(),
-            kind: row.kind().into(),
-            settable: row.settable(),
-            readable: row.readable(),
-            supported: option::supported(row),
-        })
-        .collect()
+/// A named option, and what this host's kernel does with it.
+fn option_support(
+    name: v1::SocketOption,
+    row: &option::Row,
+    supported: &io::Result<bool>,
+) -> v1::OptionSupport {
+    v1::OptionSupport {
+        option: name.into(),
+        name: row.name.to_owned(),
+        level: row.level_name.to_owned(),
+        kind: row.kind().into(),
+        settable: row.settable(),
+        readable: row.readable(),
+        supported: *supported.as_ref().unwrap_or(&false),
+        errno_name: match supported {
+            Ok(_) => String::new(),
+            Err(error) => errno::name_of(error).to_owned(),
+        },
+    }
 }
 
 fn privileges(granted: Capabilities) -> Vec<v1::PrivilegeSupport> {
@@ -197,6 +223,15 @@ fn support(support: Support) -> v1::SocketSupport {
 
 fn count(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// Makes a call that may wait for others on this host.
+async fn on_a_blocking_thread<T: Send + 'static>(
+    call: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Status> {
+    // It is not made if the runtime ends.
+    let made = tokio::task::spawn_blocking(call).await;
+    made.map_err(|_ended| status::status(&Error::Draining))
 }
 
 /// What the kernel answered to a call on the host itself.

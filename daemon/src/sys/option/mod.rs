@@ -130,6 +130,24 @@ pub(crate) fn set_raw(
     Ok(call::setsockopt(fd, level, number, bytes)?)
 }
 
+/// Whether setting the option may take its time: because it loads a module (TCP_CONGESTION, TCP_ULP), compiles a filter, takes the lock under
+/// which interfaces are changed (memberships), or waits until no processor can be within the socket any more (AF_PACKET).
+pub(crate) fn is_slow(level: i32, number: i32) -> bool {
+    match level {
+        uapi::SOL_SOCKET => matches!(
+            number,
+            uapi::SO_ATTACH_FILTER | uapi::SO_ATTACH_REUSEPORT_CBPF
+        ),
+        uapi::SOL_TCP => matches!(number, uapi::TCP_CONGESTION | uapi::TCP_ULP),
+        // IP_ADD_MEMBERSHIP to MCAST_MSFILTER, and IP_XFRM_POLICY.
+        uapi::SOL_IP => matches!(number, 35..=48 | uapi::IP_XFRM_POLICY),
+        // IPV6_ADD_MEMBERSHIP to IPV6_LEAVE_ANYCAST, MCAST_JOIN_GROUP to MCAST_MSFILTER, and IPV6_XFRM_POLICY.
+        uapi::SOL_IPV6 => matches!(number, 20 | 21 | 27 | 28 | 42..=48 | uapi::IPV6_XFRM_POLICY),
+        uapi::SOL_PACKET => true,
+        _ => false,
+    }
+}
+
 /// Whether it is SO_ERROR.
 pub(crate) fn is_error(name: &OptionName) -> bool {
     match name {

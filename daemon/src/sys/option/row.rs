@@ -29,6 +29,11 @@ impl Row {
         self.kind.option_kind()
     }
 
+    /// Whether setting it may take its time: see [`super::is_slow`].
+    pub(crate) fn is_slow(&self) -> bool {
+        super::is_slow(self.level, self.number)
+    }
+
     /// Whether setsockopt(2) takes it.
     pub(crate) fn settable(&self) -> bool {
         self.access != Get

@@ -1,6 +1,6 @@
 //! Which named options this host's kernel knows, as found by asking it.
 
-use std::os::fd::AsFd;
+use std::{io, os::fd::AsFd};
 
 use libc::{
     AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX, AF_VSOCK, IPPROTO_ICMP, IPPROTO_ICMPV6,
@@ -9,24 +9,40 @@ use libc::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{OptionError, get, row::Row, uapi};
+use crate::sys::errno::is_shortage;
 
 /// Whether this host's kernel knows an option: reading it on a socket of its level did not end in ENOPROTOOPT. One that can only
 /// be set counts as known. One whose sockets the daemon may not create does not.
 ///
 /// Creates up to three sockets each time.
-pub(crate) fn supported(row: &Row) -> bool {
-    row.level == uapi::FCNTL
-        || !row.readable()
-        || homes(row.level).iter().any(|home| {
-            let Ok(socket) = home.socket() else {
-                return false;
-            };
-            match get(socket.as_fd(), row, None) {
-                Ok(_) => true,
-                Err(OptionError::Kernel(error)) => error.raw_os_error() != Some(libc::ENOPROTOOPT),
-                Err(OptionError::Invalid(_)) => false,
-            }
-        })
+///
+/// # Errors
+/// Descriptors or memory are short, and what was found without them says nothing.
+pub(crate) fn supported(row: &Row) -> io::Result<bool> {
+    if row.level == uapi::FCNTL || !row.readable() {
+        return Ok(true);
+    }
+    let mut short = None;
+    for home in homes(row.level) {
+        match home.socket() {
+            Ok(socket) => match get(socket.as_fd(), row, None) {
+                Ok(_) => return Ok(true),
+                Err(OptionError::Kernel(error)) if is_shortage(&error) => short = Some(error),
+                Err(OptionError::Kernel(error)) => {
+                    if error.raw_os_error() != Some(libc::ENOPROTOOPT) {
+                        return Ok(true);
+                    }
+                }
+                Err(OptionError::Invalid(_)) => {}
+            },
+            Err(error) if is_shortage(&error) => short = Some(error),
+            Err(_) => {}
+        }
+    }
+    match short {
+        Some(error) => Err(error),
+        None => Ok(false),
+    }
 }
 
 /// A kind of socket, as socket(2) takes it.

@@ -34,6 +34,33 @@ pub(crate) use poll::{Events, poll, poll_one};
 /// What every descriptor of the daemon's sockets has.
 const DESCRIPTOR_FLAGS: c_int = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
 
+/// Whether [`create`] and [`pair`] may take their time: for a family or protocol that it does not know the kernel looks for a module
+/// (request_module), which runs a program. Of these it knows all.
+pub(crate) fn may_load_a_module(domain: Domain, kind: SocketType, protocol: Protocol) -> bool {
+    !matches!(
+        (domain, kind, protocol),
+        (
+            Domain::Unix,
+            SocketType::Stream | SocketType::Dgram | SocketType::Seqpacket,
+            Protocol::Default
+        ) | (
+            Domain::Inet | Domain::Inet6,
+            SocketType::Stream,
+            Protocol::Default | Protocol::Tcp
+        ) | (
+            Domain::Inet | Domain::Inet6,
+            SocketType::Dgram,
+            Protocol::Default | Protocol::Udp
+        )
+    )
+}
+
+/// Whether [`bind`] may take its time: on a unix socket it makes a file, and of AF_PACKET it waits until no processor can be within the
+/// socket any more.
+pub(crate) fn binds_slowly(kind: Kind) -> bool {
+    matches!(kind.domain, libc::AF_UNIX | libc::AF_PACKET)
+}
+
 /// Creates a socket. Corresponds to socket(2). SOCK_NONBLOCK and SOCK_CLOEXEC within `kind` change nothing: both are always set.
 pub(crate) fn create(domain: Domain, kind: SocketType, protocol: Protocol) -> io::Result<OwnedFd> {
     let Kind {
