@@ -61,6 +61,8 @@ pub(super) fn apart(bytes: Bytes, small: usize) -> Bytes {
 pub(super) struct Chunk {
     pub(super) whole: Bytes,
     pub(super) kept: Bytes,
+    /// Whether there was less than was asked for.
+    pub(super) is_short: bool,
 }
 
 /// The buffers of one stream.
@@ -126,6 +128,7 @@ impl Buffers {
         Ok(Some(Chunk {
             kept: apart(whole.slice(HEADROOM..), SMALL),
             whole: whole.slice(start..),
+            is_short: received < asked,
         }))
     }
 

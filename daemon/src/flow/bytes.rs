@@ -28,7 +28,7 @@ use farsock_proto::Violation;
 
 /// What arrives: RDHUP, so that an end is heard; not PRI, since an urgent byte that nobody takes is reported for ever, and IN is
 /// reported as well where a receive would step over it.
-const ARRIVAL: Events = Events::IN.and(Events::RDHUP);
+pub(super) const ARRIVAL: Events = Events::IN.and(Events::RDHUP);
 
 /// A socket's stream of bytes. Locks are taken in the order of the fields.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ impl ByteFlow {
         Self {
             handle: socket.handle(),
             socket: Arc::downgrade(socket),
-            seat: Seat::default(),
+            seat: Seat::of_bytes(),
             receiving: Mutex::default(),
             sending: Mutex::default(),
         }
@@ -254,7 +254,8 @@ impl ByteFlow {
                     let call = Call::on("epoll_ctl", self.handle);
                     return Poll::Ready(Next::Over(call.failed(error)));
                 }
-                Poll::Ready(_) => {}
+                Poll::Ready(Ok(_)) => self.receiving().arrived(),
+                Poll::Ready(Err(WaitError::Ended(_))) => {}
             }
         }
     }

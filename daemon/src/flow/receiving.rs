@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    os::fd::AsFd as _,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -10,13 +11,14 @@ use bytes::Bytes;
 use super::{
     Ending, RETENTION, Side,
     buffer::Buffers,
-    bytes::Next,
+    bytes::{ARRIVAL, Next},
     ledger::{Delivery, Item as _},
     seat::{Line, holds},
 };
 use crate::{
     error::{Call, Error},
     socket::Socket,
+    sys::{self, socket::Events},
 };
 
 /// The state of the direction.
@@ -31,6 +33,8 @@ pub(super) struct Receiving {
     pub(super) blocked: bool,
     /// Whether the socket had nothing more when it was last asked.
     pub(super) drained: bool,
+    /// Whether it had less than was asked for: nothing more may be there but an urgent byte, over which a receive would step.
+    pub(super) ran_short: bool,
 }
 
 impl Default for Receiving {
@@ -43,6 +47,7 @@ impl Default for Receiving {
             told: false,
             blocked: false,
             drained: false,
+            ran_short: false,
         }
     }
 }
@@ -89,12 +94,16 @@ impl Receiving {
                 self.buffers.pause();
                 return None;
             }
-            let received = socket
-                .take_deferred()
-                .and_then(|()| self.buffers.receive(socket, room, &head));
+            let received = socket.take_deferred().and_then(|()| {
+                if std::mem::take(&mut self.ran_short) && !has_arrived(socket) {
+                    return Err(sys::errno::again());
+                }
+                self.buffers.receive(socket, room, &head)
+            });
             self.drained = received.is_err();
             match received {
                 Ok(Some(chunk)) => {
+                    self.ran_short = chunk.is_short;
                     let counters = &socket.counters;
                     counters.messages_received.fetch_add(1, Ordering::Relaxed);
                     counters
@@ -116,8 +125,19 @@ impl Receiving {
         }
     }
 
+    /// The socket has reported that something has come.
+    pub(super) fn arrived(&mut self) {
+        self.ran_short = false;
+    }
+
     fn end(&mut self, error: Option<Error>) {
         let offset = self.delivery.end();
         self.ended = Some(Arc::new(Ending { offset, error }));
     }
+}
+
+/// Whether a receive would return something. An urgent byte alone is nothing: it waits for a receive with MSG_OOB until more comes.
+fn has_arrived(socket: &Socket) -> bool {
+    let ready = sys::socket::poll_one(socket.as_fd(), ARRIVAL);
+    ready.is_ok_and(|ready| ready != Events::EMPTY)
 }

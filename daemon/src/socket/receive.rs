@@ -68,10 +68,7 @@ impl Socket {
                 .await?;
             self.fill(engine, patience, (request, 0), first).await
         } else {
-            self.now(|fd| {
-                self.take_deferred()?;
-                Ok(self.receive_now(fd, request)?)
-            })?
+            self.receives_now(request.flags, |fd| Ok(self.receive_now(fd, request)?))?
         };
         self.count_unless_peeked(request.flags, std::slice::from_ref(&received));
         Ok(received)
@@ -137,10 +134,7 @@ impl Socket {
             }
             messages.answer()
         } else {
-            self.now(|fd| {
-                self.take_deferred()?;
-                Ok(take(fd, count)?)
-            })?
+            self.receives_now(flags, |fd| Ok(take(fd, count)?))?
         };
         self.count_unless_peeked(flags, &messages);
         Ok(messages)

@@ -5,6 +5,11 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
+use farsock_proto::{
+    message::MessageFlags,
+    socket::{Domain, SocketType},
+};
+
 use super::{Fault, Socket, Waiting};
 use crate::error::Error;
 
@@ -67,5 +72,32 @@ impl Socket {
             return Err(Fault::Refused(Error::StreamInUse(self.handle)));
         }
         call(self.fd_now()?)
+    }
+
+    /// The same of a receive with these flags. One from elsewhere than the queue takes nothing from a stream and leaves a pending error to it:
+    /// it passes beside.
+    pub(super) fn receives_now<T>(
+        &self,
+        flags: MessageFlags,
+        call: impl FnOnce(BorrowedFd<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        if self.passes_beside(flags) {
+            return call(self.fd_now()?);
+        }
+        self.now(|fd| {
+            self.take_deferred()?;
+            call(fd)
+        })
+    }
+
+    /// Whether the kernel takes what a receive with these flags returns from elsewhere than the socket's queue, or refuses it: from the error
+    /// queue, or TCP's or a unix stream's urgent byte. Some kinds of sockets ignore a flag, and then it is a receive like any other.
+    fn passes_beside(&self, flags: MessageFlags) -> bool {
+        let (kind, domain) = (self.kind(), self.kind().domain());
+        let is_datagram = kind.socket_type() == SocketType::Dgram;
+        let urgent = domain == Domain::Unix || kind.is_internet() && !is_datagram;
+        let errors = kind.is_internet() || domain == Domain::Packet;
+        flags.contains(MessageFlags::OOB) && urgent
+            || flags.contains(MessageFlags::ERRQUEUE) && errors && !kind.is_sctp()
     }
 }

@@ -4,7 +4,9 @@ use farsock_proto::v1;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tonic::transport::Channel;
 
-use crate::support::{Stream, channel, connected, credit, opening, reason, sockets};
+use crate::support::{
+    Stream, TRANSMISSIONS, channel, connected, credit, opening, reason, set, sockets,
+};
 
 fn recv(handle: u64) -> v1::RecvRequest {
     v1::RecvRequest {
@@ -198,4 +200,97 @@ async fn the_drain_ends_the_stream_and_is_not_held_up_by_it() {
     let mut stream = Stream::open(&channel, opening(handle, 100)).await.unwrap();
     let (reason, ()) = tokio::join!(stream.end_reason(), daemon.shutdown());
     assert_eq!(reason.as_deref(), Some("DRAINING"));
+}
+
+/// Waits until the socket has an error or an urgent byte to report.
+async fn until(channel: &Channel, handle: u64, event: v1::PollEvent) {
+    let request = v1::PollRequest {
+        entries: vec![v1::PollEntry {
+            handle,
+            events: vec![event.into()],
+        }],
+        ..Default::default()
+    };
+    let ready = sockets(channel).poll(request).await.unwrap().into_inner();
+    assert!(ready.ready[0].events.contains(&event.into()));
+}
+
+#[tokio::test]
+async fn an_urgent_byte_is_received_beside_a_stream() {
+    let daemon = farsock_daemon::embedded();
+    let channel = channel(&daemon).await;
+    let (handle, peer) = connected(&channel).await;
+    let mut stream = Stream::open(&channel, opening(handle, 100)).await.unwrap();
+    let urgent = v1::RecvRequest {
+        flags: vec![v1::MessageFlag::Oob.into()],
+        ..recv(handle)
+    };
+    let none = sockets(&channel).recv(urgent.clone()).await.unwrap_err();
+    assert_eq!(reason(&none), "EINVAL");
+    socket2::SockRef::from(&peer)
+        .send_out_of_band(b"ab!")
+        .unwrap();
+    until(&channel, handle, v1::PollEvent::Pri).await;
+    let received = sockets(&channel).recv(urgent).await.unwrap().into_inner();
+    let expected = v1::recv_response::Payload::Data("!".into());
+    assert_eq!(received.payload, Some(expected));
+    assert_eq!(stream.read(2).await, b"ab");
+}
+
+#[tokio::test]
+async fn the_error_queue_is_received_beside_a_stream_and_by_every_call() {
+    let daemon = farsock_daemon::embedded();
+    let channel = channel(&daemon).await;
+    let (handle, mut peer) = connected(&channel).await;
+    set(
+        &channel,
+        handle,
+        (libc::SOL_SOCKET, libc::SO_TIMESTAMPING),
+        TRANSMISSIONS,
+    )
+    .await;
+    let mut stream = Stream::open(&channel, opening(handle, 100)).await.unwrap();
+    let mut buffer = [0; 1];
+    for (number, byte) in [b"x", b"y", b"z"].into_iter().enumerate() {
+        stream.send(&byte[..]);
+        peer.read_exact(&mut buffer).await.unwrap();
+        until(&channel, handle, v1::PollEvent::Err).await;
+        let flags = vec![v1::MessageFlag::Errqueue.into()];
+        match number {
+            0 => {
+                let request = v1::RecvRequest {
+                    flags,
+                    ..recv(handle)
+                };
+                sockets(&channel).recv(request).await.unwrap();
+            }
+            1 => {
+                let request = v1::RecvFromRequest {
+                    handle,
+                    flags,
+                    ..Default::default()
+                };
+                sockets(&channel).recv_from(request).await.unwrap();
+            }
+            _ => {
+                let request = v1::RecvMessagesRequest {
+                    handle,
+                    flags,
+                    control_length: Some(512),
+                    ..Default::default()
+                };
+                let received = sockets(&channel).recv_messages(request).await.unwrap();
+                let message = &received.into_inner().messages[0];
+                assert!(message.flags.contains(&v1::MessageFlag::Errqueue.into()));
+                assert_eq!(message.control.len(), 2);
+            }
+        }
+    }
+    let request = v1::RecvRequest {
+        flags: vec![v1::MessageFlag::Errqueue.into()],
+        ..recv(handle)
+    };
+    let empty = sockets(&channel).recv(request).await.unwrap_err();
+    assert_eq!(reason(&empty), "EAGAIN");
+    stream.taken(3).await;
 }

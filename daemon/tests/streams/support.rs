@@ -73,6 +73,43 @@ pub(crate) async fn connected(channel: &Channel) -> (u64, TcpStream) {
     (handle, listener.accept().await.expect("a connection").0)
 }
 
+/// SO_TIMESTAMPING's SOF_TIMESTAMPING_TX_SOFTWARE, _SOFTWARE, _OPT_ID and _OPT_TSONLY: an entry of the error queue for each transmission.
+pub(crate) const TRANSMISSIONS: i32 = (1 << 1) | (1 << 4) | (1 << 7) | (1 << 11);
+
+/// Sets an option of one int, by level and number.
+pub(crate) async fn set(channel: &Channel, handle: u64, (level, number): (i32, i32), value: i32) {
+    use v1::{option_value::Value, set_option_request::Name};
+    let request = v1::SetOptionRequest {
+        handle,
+        name: Some(Name::RawOption(v1::RawOption { level, number })),
+        value: Some(v1::OptionValue {
+            value: Some(Value::Integer(value.into())),
+        }),
+    };
+    sockets(channel)
+        .set_option(request)
+        .await
+        .expect("an option");
+}
+
+/// Reads an option of one int, by level and number.
+pub(crate) async fn get(channel: &Channel, handle: u64, (level, number): (i32, i32)) -> i32 {
+    use v1::{get_option_request::Name, option_value::Value};
+    let request = v1::GetOptionRequest {
+        handle,
+        name: Some(Name::RawOption(v1::RawOption { level, number })),
+        ..Default::default()
+    };
+    let value = sockets(channel)
+        .get_option(request)
+        .await
+        .expect("an option");
+    match value.into_inner().value.and_then(|value| value.value) {
+        Some(Value::Raw(bytes)) => i32::from_ne_bytes(*bytes.first_chunk().expect("an int")),
+        other => panic!("{other:?}"),
+    }
+}
+
 /// The opening of a handle's stream with that window.
 pub(crate) fn opening(handle: u64, window: u64) -> OpenStream {
     OpenStream {

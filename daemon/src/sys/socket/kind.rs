@@ -115,6 +115,11 @@ impl Kind {
         self.is_internet() && self.protocol == libc::IPPROTO_MPTCP
     }
 
+    /// Whether it is SCTP.
+    pub(crate) fn is_sctp(self) -> bool {
+        self.is_internet() && self.protocol == libc::IPPROTO_SCTP
+    }
+
     /// Whether it carries bytes or messages.
     pub(crate) fn framing(self) -> Framing {
         match self.kind {

@@ -16,9 +16,8 @@ pub(super) fn has_records(fd: RawFd) -> bool {
 /// Waits as a receive with these flags does, and says whether the end is what the next one returns: the peer has shut down, and what
 /// comes has no time stamp, which every record has.
 pub(super) fn comes_end(fd: RawFd, flags: i32) -> Result<bool, Failure> {
-    let waits = flags & libc::MSG_DONTWAIT;
     // SAFETY: there is no room for the kernel to write to.
-    if unsafe { libc::recv(fd, ptr::null_mut(), 0, libc::MSG_PEEK | waits) } < 0 {
+    if unsafe { libc::recv(fd, ptr::null_mut(), 0, libc::MSG_PEEK | flags) } < 0 {
         return Err(failure());
     }
     let mut entry = libc::pollfd {
