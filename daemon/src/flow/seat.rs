@@ -93,10 +93,22 @@ struct State {
     /// The id of the last opening, and the highest attempt under it.
     latest: (u64, u64),
     streaming: bool,
+    /// Whether it is the stream of a connection's bytes, which takes whatever has come.
+    takes_all: bool,
     openings: u64,
 }
 
 impl Seat {
+    /// The place of a stream of bytes.
+    pub(super) fn of_bytes() -> Self {
+        Self {
+            state: Mutex::new(State {
+                takes_all: true,
+                ..State::default()
+            }),
+        }
+    }
+
     /// Opens the stream, if `resume` says that it can be; under the id of the one who has it, it takes over. An attempt that is not above
     /// those seen under its id was delayed on a connection that its client has given up.
     pub(super) fn take<T>(
@@ -136,6 +148,9 @@ impl Seat {
                     (stream_id, attempt)
                 };
                 state.streaming = true;
+                if fresh && state.takes_all {
+                    socket.begin_taking_all();
+                }
                 let before = state.holder.replace((stream_id, Arc::clone(&line)));
                 drop(state);
                 if let Some((_, before)) = before {
@@ -187,6 +202,9 @@ impl State {
         if self.streaming && self.holder.is_none() && empty() {
             self.streaming = false;
             if let Some(socket) = socket {
+                if self.takes_all {
+                    socket.end_taking_all();
+                }
                 socket.end_streaming();
             }
         }

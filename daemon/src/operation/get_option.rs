@@ -61,14 +61,12 @@ impl Operation for GetOption {
             && let Err(error) = socket.take_deferred()
             && let Some(errno) = error.raw_os_error()
         {
-            return Ok(match self.name {
-                OptionName::Named(_) => OptionValue::Integer(errno.into()),
-                OptionName::Raw { .. } => {
-                    let room = self.length.unwrap_or(DEFAULT_LENGTH);
-                    let bytes = errno.to_ne_bytes();
-                    OptionValue::Raw(Bytes::copy_from_slice(&bytes[..room.min(bytes.len())]))
-                }
-            });
+            return Ok(self.integer(errno));
+        }
+        if option::is_low_water(&self.name)
+            && let Some(low_water) = socket.hidden_low_water()
+        {
+            return Ok(self.integer(low_water.try_into().unwrap_or(i32::MAX)));
         }
         let outcome = match self.name {
             OptionName::Named(SocketOption::ONonblock) => {
@@ -85,5 +83,19 @@ impl Operation for GetOption {
         };
         outcome
             .map_err(|error| set_option::failed(error, "getsockopt", &self.name, Some(self.handle)))
+    }
+}
+
+impl GetOption {
+    /// An int that does not come of the kernel, as an option of that name is read.
+    fn integer(&self, value: i32) -> OptionValue {
+        match self.name {
+            OptionName::Named(_) => OptionValue::Integer(value.into()),
+            OptionName::Raw { .. } => {
+                let room = self.length.unwrap_or(DEFAULT_LENGTH);
+                let bytes = value.to_ne_bytes();
+                OptionValue::Raw(Bytes::copy_from_slice(&bytes[..room.min(bytes.len())]))
+            }
+        }
     }
 }

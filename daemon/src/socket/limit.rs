@@ -17,16 +17,16 @@ use crate::sys;
 impl Socket {
     /// Reads again what the socket keeps of its options.
     pub(crate) fn options_changed(&self) {
-        self.low_water.store(
-            sys::socket::receive_low_water(self.as_fd()),
-            Ordering::Relaxed,
-        );
+        self.low_water_may_have_changed();
         self.peeks_onward
             .store(sys::socket::peeks_onward(self.as_fd()), Ordering::Relaxed);
     }
 
     /// Keeps what the socket keeps of an option that was set.
     pub(crate) fn option_was_set(&self, name: &OptionName, value: &OptionValue) {
+        if sys::option::is_low_water(name) {
+            self.low_water_was_set();
+        }
         self.options_changed();
         if let Some((limit, negative)) = sys::option::time_limit(name, value) {
             self.at_once(limit).store(negative, Ordering::Relaxed);

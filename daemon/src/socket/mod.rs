@@ -3,6 +3,7 @@
 mod accept;
 mod attempt;
 mod connect;
+mod eager;
 mod ending;
 mod kept;
 mod lane;
@@ -32,6 +33,7 @@ use tokio::sync::oneshot;
 
 use self::{
     attempt::{BELIEVED_WAKES, LONGEST_REST, rest_time},
+    eager::Eager,
     kept::Kept,
     reactor::Source,
 };
@@ -80,6 +82,8 @@ pub(crate) struct Socket {
     low_water: AtomicUsize,
     /// Whether SO_PEEK_OFF is set, unless somebody else who has the open socket has changed it.
     peeks_onward: AtomicBool,
+    /// Who takes what has come without waiting for SO_RCVLOWAT.
+    eager: Eager,
     /// A negative SO_RCVTIMEO, with which the kernel does not wait, and which reads back as none.
     receives_at_once: AtomicBool,
     /// A negative SO_SNDTIMEO.
@@ -175,6 +179,7 @@ impl Socket {
             shared: AtomicBool::new(false),
             low_water: AtomicUsize::new(1),
             peeks_onward: AtomicBool::new(false),
+            eager: Eager::default(),
             receives_at_once: AtomicBool::new(false),
             sends_at_once: AtomicBool::new(false),
             disconnects: AtomicUsize::new(0),
@@ -323,6 +328,7 @@ impl AsFd for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
+        self.leave_low_water();
         self.reactor.forget(&self.source);
         let heir = self
             .heir

@@ -7,6 +7,7 @@ mod bytes;
 mod datagrams;
 mod exclusive;
 mod journal;
+mod low_water;
 mod memory;
 mod resume;
 mod slow_readers;

@@ -3,13 +3,16 @@
 use std::{io, os::fd::AsFd, sync::atomic::Ordering};
 
 use bytes::{Buf, Bytes};
-use farsock_proto::{message::MessageFlags, socket::ShutdownHow};
+use farsock_proto::{
+    message::{ControlMessage, MessageFlags},
+    socket::{ShutdownHow, SocketType},
+};
 
 use super::waits::Waits;
 use crate::{
     engine::{Engine, Held},
     error::{Call, Error},
-    socket::{Direction, Ended, ReceiveRequest, Socket, receive::ARRIVAL},
+    socket::{Direction, Ended, ReceiveRequest, Socket, eager::TakesAll, receive::ARRIVAL},
     sys::{self, message::Framing, socket::Events, splice::Pipe},
     table::Handle,
 };
@@ -20,6 +23,9 @@ const BURST: u32 = 16;
 const PART: usize = 64 * 1024;
 /// The longest message that is relayed, in bytes: as long as one that Recv can take.
 const LONGEST_MESSAGE: usize = 2 * 1024 * 1024;
+/// Room for the control messages of a socket that may put datagrams together (UDP_GRO), in bytes: its segment size comes behind time
+/// stamps, marks and counts. Whether it does is told by each message alone, since others may have the open socket, too.
+const SEGMENT_ROOM: usize = 512;
 
 /// A direction. What was taken of `from` is in the pipe or in the buffer until `to` has taken it, and not in any future: those can be
 /// dropped at any wait.
@@ -31,6 +37,8 @@ pub(super) struct Flow<'a> {
     pipe: Option<Pipe>,
     /// What was taken and is not in the pipe: never empty but for an empty message.
     buffer: Option<Bytes>,
+    /// How long each datagram in the buffer is, but for the last, if one receive put several together (UDP_GRO).
+    segment: Option<usize>,
     /// The buffer's memory, as long as it waits.
     held: Option<Held<&'a Engine>>,
     moved: u64,
@@ -39,6 +47,7 @@ pub(super) struct Flow<'a> {
     /// The errno that a send on `from` has taken: the end of what can be received is no end of the stream then.
     broken: Option<i32>,
     outcome: Option<Result<(), Failure>>,
+    _takes_all: TakesAll<'a>,
 }
 
 /// What ends a direction, if it is not the end of the stream.
@@ -82,11 +91,13 @@ impl<'a> Flow<'a> {
             to,
             pipe,
             buffer: None,
+            segment: None,
             held: None,
             moved: 0,
             cut: 0,
             broken: None,
             outcome: None,
+            _takes_all: TakesAll::new(from),
         })
     }
 
@@ -204,7 +215,7 @@ impl<'a> Flow<'a> {
                 // The end, or an urgent byte before it: recv(2) steps over it and knows.
                 Ok(0) => {}
                 Ok(taken) => {
-                    self.from.count_relayed_in(taken);
+                    self.from.count_relayed_in(1, taken);
                     return Ok(true);
                 }
                 // So it says before an urgent byte too, which makes the socket readable.
@@ -213,17 +224,17 @@ impl<'a> Flow<'a> {
                 Err(error) => return Err(error),
             }
         }
-        let data = self.receive(PART)?.data;
+        let data = self.receive(PART, 0)?.data;
         if data.is_empty() {
             return Ok(false);
         }
-        self.from.count_relayed_in(data.len());
+        self.from.count_relayed_in(1, data.len());
         self.buffer = Some(data);
         Ok(true)
     }
 
     fn take_message(&mut self, ready: Events) -> io::Result<bool> {
-        let received = match self.receive(LONGEST_MESSAGE) {
+        let received = match self.receive(LONGEST_MESSAGE, self.segment_room()) {
             // As in `or_end_of_messages`.
             Err(error)
                 if error.kind() == io::ErrorKind::WouldBlock && ready.contains(Events::RDHUP) =>
@@ -235,22 +246,35 @@ impl<'a> Flow<'a> {
         if received.is_end {
             return Ok(false);
         }
-        self.from.count_relayed_in(received.data.len());
+        let (length, segment) = (received.data.len(), segment(&received));
+        let datagrams = segment.map_or(1, |segment| length.div_ceil(segment));
+        self.from.count_relayed_in(datagrams as u64, length);
         if received.full_length > received.data.len() {
             self.cut = received.full_length as u64;
             return Err(sys::errno::message_too_long());
         }
+        self.segment = segment;
         self.buffer = Some(received.data);
         Ok(true)
     }
 
-    fn receive(&self, length: usize) -> io::Result<sys::message::Received> {
+    /// How much room for control messages a receive needs that must tell one datagram from several.
+    fn segment_room(&self) -> usize {
+        let kind = self.from.kind();
+        match kind.is_internet() && kind.socket_type() == SocketType::Dgram {
+            true => SEGMENT_ROOM,
+            false => 0,
+        }
+    }
+
+    fn receive(&self, length: usize, control_length: usize) -> io::Result<sys::message::Received> {
         let request = ReceiveRequest {
             length,
             flags: MessageFlags::NONE,
             address: false,
         };
-        self.from.receive_now(self.from.as_fd(), request)
+        self.from
+            .receive_part(self.from.as_fd(), (request, control_length))
     }
 
     /// Gives `to` all that was taken, and waits until it has room.
@@ -294,11 +318,13 @@ impl<'a> Flow<'a> {
             }
         }
         while let Some(data) = &mut self.buffer {
-            let sent = sys::message::send(fd, data, MessageFlags::NONE, None)?;
+            let datagram = self.segment.unwrap_or(data.len()).min(data.len());
+            let sent = sys::message::send(fd, &data[..datagram], MessageFlags::NONE, None)?;
             self.moved += sent as u64;
             self.to.count_relayed_out(sent);
             data.advance(sent.min(data.len()));
-            if data.is_empty() || self.to.framing() == Framing::Message {
+            let whole = self.to.framing() == Framing::Message && self.segment.is_none();
+            if data.is_empty() || whole {
                 self.buffer = None;
             }
         }
@@ -324,6 +350,15 @@ impl<'a> Flow<'a> {
     }
 }
 
+/// How long each datagram is of those that one receive put together; none if it is one.
+fn segment(received: &sys::message::Received) -> Option<usize> {
+    let size = received.control.iter().find_map(|control| match control {
+        ControlMessage::ReceiveSegmentSize(size) => usize::try_from(*size).ok(),
+        _ => None,
+    });
+    size.filter(|size| (1..received.data.len()).contains(size))
+}
+
 /// The client has left, or its deadline is over: nobody is told.
 impl Drop for Flow<'_> {
     fn drop(&mut self) {
@@ -332,9 +367,11 @@ impl Drop for Flow<'_> {
 }
 
 impl Socket {
-    fn count_relayed_in(&self, bytes: usize) {
+    fn count_relayed_in(&self, messages: u64, bytes: usize) {
         let Self { counters, .. } = self;
-        counters.messages_received.fetch_add(1, Ordering::Relaxed);
+        counters
+            .messages_received
+            .fetch_add(messages, Ordering::Relaxed);
         counters
             .bytes_received
             .fetch_add(bytes as u64, Ordering::Relaxed);

@@ -158,6 +158,16 @@ pub(crate) fn is_error(name: &OptionName) -> bool {
     }
 }
 
+/// Whether it is SO_RCVLOWAT.
+pub(crate) fn is_low_water(name: &OptionName) -> bool {
+    match name {
+        OptionName::Named(option) => *option == SocketOption::SoRcvlowat,
+        OptionName::Raw { level, number } => {
+            (*level, *number) == (uapi::SOL_SOCKET, uapi::SO_RCVLOWAT)
+        }
+    }
+}
+
 /// Reads an option by level and number; `length` is the room for it in bytes, 0-65,536, by default 1,024.
 ///
 /// # Errors

@@ -215,6 +215,25 @@ pub(crate) fn receive_low_water(fd: BorrowedFd<'_>) -> usize {
         .unwrap_or(1)
 }
 
+/// Sets SO_RCVLOWAT. A socket that has been told it once can be told again.
+pub(crate) fn set_receive_low_water(fd: BorrowedFd<'_>, bytes: usize) {
+    let value = c_int::try_from(bytes).unwrap_or(c_int::MAX);
+    let length = size_of::<c_int>()
+        .try_into()
+        .expect("an int has fewer bytes than any integer can count");
+    // SAFETY: `value` is readable for `length` bytes.
+    let set = check(unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_RCVLOWAT,
+            (&raw const value).cast(),
+            length,
+        )
+    });
+    debug_assert!(set.is_ok(), "SO_RCVLOWAT: {set:?}");
+}
+
 /// Whether a unix socket tells its writers' credentials: SO_PASSCRED.
 pub(crate) fn passes_credentials(fd: BorrowedFd<'_>) -> bool {
     integer_option(fd, libc::SOL_SOCKET, libc::SO_PASSCRED).is_ok_and(|on| on != 0)
