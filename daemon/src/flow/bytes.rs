@@ -240,6 +240,7 @@ impl ByteFlow {
                         return Poll::Ready(first);
                     }
                     Some(next) => {
+                        receiving.overtaken |= waiting.is_under_way();
                         waiting.was_of_use();
                         return Poll::Ready(next);
                     }

@@ -33,8 +33,10 @@ pub(super) struct Receiving {
     pub(super) blocked: bool,
     /// Whether the socket had nothing more when it was last asked.
     pub(super) drained: bool,
-    /// Whether it had less than was asked for: nothing more may be there but an urgent byte, over which a receive would step.
-    pub(super) ran_short: bool,
+    /// Whether there may be nothing but an urgent byte, over which a receive would step: so poll(2) is asked before.
+    pub(super) may_be_dry: bool,
+    /// Whether what the wait under way reports may have been received since.
+    pub(super) overtaken: bool,
 }
 
 impl Default for Receiving {
@@ -47,7 +49,8 @@ impl Default for Receiving {
             told: false,
             blocked: false,
             drained: false,
-            ran_short: false,
+            may_be_dry: true,
+            overtaken: false,
         }
     }
 }
@@ -95,7 +98,7 @@ impl Receiving {
                 return None;
             }
             let received = socket.take_deferred().and_then(|()| {
-                if std::mem::take(&mut self.ran_short) && !has_arrived(socket) {
+                if self.may_be_dry && !has_arrived(socket) {
                     return Err(sys::errno::again());
                 }
                 self.buffers.receive(socket, room, &head)
@@ -103,7 +106,7 @@ impl Receiving {
             self.drained = received.is_err();
             match received {
                 Ok(Some(chunk)) => {
-                    self.ran_short = chunk.is_short;
+                    self.may_be_dry = chunk.is_short;
                     let counters = &socket.counters;
                     counters.messages_received.fetch_add(1, Ordering::Relaxed);
                     counters
@@ -115,6 +118,7 @@ impl Receiving {
                 }
                 Ok(None) => self.end(None),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.may_be_dry = true;
                     if self.delivery.is_empty() {
                         self.buffers.rest();
                     }
@@ -127,7 +131,7 @@ impl Receiving {
 
     /// The socket has reported that something has come.
     pub(super) fn arrived(&mut self) {
-        self.ran_short = false;
+        self.may_be_dry = std::mem::take(&mut self.overtaken);
     }
 
     fn end(&mut self, error: Option<Error>) {

@@ -71,6 +71,11 @@ impl Waiting {
         Poll::Ready(polled)
     }
 
+    /// Whether a wait was begun and has not ended.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.ticket.is_some()
+    }
+
     /// The last wake was not in vain.
     pub(crate) fn was_of_use(&mut self) {
         self.wakes = 0;

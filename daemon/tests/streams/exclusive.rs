@@ -211,7 +211,11 @@ async fn until(channel: &Channel, handle: u64, event: v1::PollEvent) {
         }],
         ..Default::default()
     };
-    let ready = sockets(channel).poll(request).await.unwrap().into_inner();
+    let ready = sockets(channel)
+        .poll(request)
+        .await
+        .expect("an event")
+        .into_inner();
     assert!(ready.ready[0].events.contains(&event.into()));
 }
 
