@@ -147,6 +147,10 @@ impl Engine {
     /// its peer for longer than anybody waits for the daemon.
     pub(crate) async fn close_all(&self, no_longer: impl Future<Output = ()>) {
         for socket in self.table.remove_all() {
+            let aftermath = socket.session().map(|session| session.at_daemons_end());
+            if aftermath == Some(Aftermath::Abort) {
+                socket.reset_on_close();
+            }
             // Nobody waits for this one's answer; the tracker waits for its end.
             drop(self.close(socket, Ended::Closed));
         }

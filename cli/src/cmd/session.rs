@@ -122,7 +122,7 @@ struct Open {
     /// How long it lives without a command in it, 1s to 1h [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     lease: Option<Duration>,
-    /// When the lease is over, reset TCP connections instead of ending them in good order
+    /// When the lease is over, or the daemon ends, reset TCP connections instead of ending them in good order
     #[arg(long)]
     abort: bool,
     /// A name for people, at most 256 bytes

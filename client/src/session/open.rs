@@ -31,7 +31,8 @@ pub struct SessionOptions {
     pub label: String,
 }
 
-/// What happens to a session's sockets when its lease is over.
+/// What happens to a session's sockets when its lease is over, or the daemon ends in order.
+/// [`close_session`](Client::close_session) has a choice of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnExpiry {
     /// They are closed in good order.

@@ -42,7 +42,7 @@ pub(crate) const LIMITS: LedgerLimits = LedgerLimits {
     bytes: 64 << 20,
 };
 
-/// What happens to a session's sockets when it is over.
+/// What happens to a session's sockets when its lease is over, or the daemon ends in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnExpiry {
     /// They are closed in good order.

@@ -94,7 +94,15 @@ impl<R: Clone + Send + 'static> Sessions<R> {
                 what: "sessions",
             });
         }
-        let block = self.shared.engine.table.block(id.clone())?;
+        let at_daemons_end = match terms.on_expiry {
+            OnExpiry::Abort => Aftermath::Abort,
+            OnExpiry::Close => Aftermath::Close,
+        };
+        let block = self
+            .shared
+            .engine
+            .table
+            .block(id.clone(), at_daemons_end)?;
         let session = Session::new(terms, block, Instant::now());
         let is_next = all.insert(id, &session);
         drop(all);

@@ -5,6 +5,7 @@ use std::{pin::pin, task::Poll};
 use tokio::task::coop;
 
 use super::*;
+use crate::table::Aftermath;
 
 fn session() -> Arc<Session<&'static str>> {
     let terms = Terms {
@@ -13,7 +14,7 @@ fn session() -> Arc<Session<&'static str>> {
         on_expiry: OnExpiry::Close,
         label: String::new(),
     };
-    Session::new(terms, Block::new(String::new(), 1), Instant::now())
+    Session::new(terms, Block::new(String::new(), 1, Aftermath::Close), Instant::now())
 }
 
 fn start<F>(id: u64, after: u64, run: impl FnOnce(Arc<Watch>) -> F) -> Start<&'static str>

@@ -23,6 +23,7 @@ pub(crate) const BLOCK: u64 = 1 << 24;
 pub(crate) struct Block {
     session_id: String,
     first: u64,
+    at_daemons_end: Aftermath,
     state: Mutex<State>,
     /// What the journal has yet to be told of that is done in the session; closed at its end.
     pub(crate) entries: TaskTracker,
@@ -48,10 +49,11 @@ pub(crate) enum Aftermath {
 
 impl Block {
     /// The numbers from `first` on, for the session of that id.
-    pub(crate) fn new(session_id: String, first: u64) -> Arc<Self> {
+    pub(crate) fn new(session_id: String, first: u64, at_daemons_end: Aftermath) -> Arc<Self> {
         Arc::new(Self {
             session_id,
             first,
+            at_daemons_end,
             state: Mutex::new(State {
                 used: IdSet::default(),
                 ended: None,
@@ -69,6 +71,11 @@ impl Block {
     /// The first number.
     pub(crate) fn first(&self) -> u64 {
         self.first
+    }
+
+    /// What the daemon's end does to its sockets.
+    pub(crate) fn at_daemons_end(&self) -> Aftermath {
+        self.at_daemons_end
     }
 
     /// Claims a number for a socket to come. Claimed is used, unless the claim is dropped before there is a socket.

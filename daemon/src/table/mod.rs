@@ -147,13 +147,17 @@ impl Table {
         Ok(socket)
     }
 
-    /// Gives out a block of numbers, for the session of that id.
+    /// Gives out a block of numbers, for the session of that id; `at_daemons_end` is for the sockets that it has then.
     ///
     /// # Errors
     /// All numbers were given out.
-    pub(crate) fn block(&self, session_id: String) -> Result<Arc<Block>> {
+    pub(crate) fn block(
+        &self,
+        session_id: String,
+        at_daemons_end: Aftermath,
+    ) -> Result<Arc<Block>> {
         let first = self.lock().next_block()?;
-        Ok(Block::new(session_id, first))
+        Ok(Block::new(session_id, first, at_daemons_end))
     }
 
     /// Takes every socket of the owner's session, which is over, out of the table; none is added after.

@@ -61,7 +61,7 @@ proptest! {
             let engine = engine();
             let table = &engine.table;
             let sessions: Vec<_> = (0..OWNERS.len())
-                .map(|_| table.block(String::new()).expect("there are numbers"))
+                .map(|_| table.block(String::new(), Aftermath::Close).expect("there are numbers"))
                 .collect();
             // Handle, owner, and whether it is of that owner's session.
             let mut model: Vec<(Handle, usize, bool)> = Vec::new();
@@ -120,7 +120,7 @@ proptest! {
 #[tokio::test]
 async fn a_session_counts_its_sockets_without_the_lock_of_everybodys() {
     let engine = engine();
-    let session = engine.table.block(String::new()).expect("a block");
+    let session = engine.table.block(String::new(), Aftermath::Close).expect("a block");
     let _socket = place(&engine, OWNERS[0], Some(&session)).expect("there is room");
     let entries = engine.table.lock();
     let counting = Arc::clone(&session);
@@ -162,7 +162,7 @@ fn no_handle_is_beyond_what_json_can_tell_exactly() {
 #[tokio::test]
 async fn a_claim_in_a_session_that_is_over_says_so() {
     let engine = engine();
-    let session = engine.table.block(String::new()).expect("a block");
+    let session = engine.table.block(String::new(), Aftermath::Close).expect("a block");
     let first = session.first();
     drop(session.claim(first).expect("it is free"));
     session.end(Aftermath::Close);

@@ -1,5 +1,6 @@
 //! Sessions over a real daemon: what they promise, what they refuse, and what happens when connections and clients end.
 
+mod abort;
 mod bad_input;
 mod bounds;
 mod cut;
