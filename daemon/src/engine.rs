@@ -239,6 +239,7 @@ impl Engine {
         let owner = socket.owner();
         let descriptor = socket.bequeath();
         socket.end(ended);
+        socket.reset_if_unread();
         for fd in socket.forget_kept() {
             self.close_descriptor(owner, fd);
         }

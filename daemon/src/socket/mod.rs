@@ -267,6 +267,18 @@ impl Socket {
         let _ = sys::socket::set_linger_zero(self.as_fd());
     }
 
+    /// Makes the close to come reset the connection if bytes of it are unread: the kernel resets for those in its own queue. Not if others
+    /// may have the open socket: for them the connection goes on.
+    pub(crate) fn reset_if_unread(&self) {
+        let kind = self.kind();
+        if (kind.is_tcp() || kind.is_mptcp())
+            && self.has_kept()
+            && !self.shared.load(Ordering::Relaxed)
+        {
+            self.reset_on_close();
+        }
+    }
+
     /// The descriptor, to be had when the last user of the socket is gone.
     pub(crate) fn bequeath(&self) -> oneshot::Receiver<OwnedFd> {
         let (sender, receiver) = oneshot::channel();
@@ -330,6 +342,8 @@ impl Drop for Socket {
     fn drop(&mut self) {
         self.leave_low_water();
         self.reactor.forget(&self.source);
+        // A receive may have been dropped after the close began.
+        self.reset_if_unread();
         let heir = self
             .heir
             .get_mut()

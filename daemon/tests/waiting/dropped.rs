@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use farsock_client::{
-    Client, Code, ControlMessage, MessageFlags, OutgoingMessage, PollEvents, RecvMessagesOptions,
-    RecvOptions, RemoteSocket, Rights, SocketOption, SocketType,
+    Client, Code, ControlMessage, Domain, MessageFlags, OutgoingMessage, PollEvents, Protocol,
+    RecvMessagesOptions, RecvOptions, RemoteSocket, Rights, SessionOptions, SocketOption,
+    SocketType,
 };
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{begin, embedded, in_time, pair, until_waiting, without_session};
 
@@ -322,4 +324,76 @@ async fn an_empty_message_of_a_dropped_receive_is_no_end_though_the_peer_has_gon
         assert!(end.len() == 2 && end.iter().all(|message| message.end_of_stream));
     }
     in_time(daemon.shutdown()).await;
+}
+
+/// What a peer of this process sees when a connection of the daemon's is closed whose bytes a dropped receive had taken.
+async fn what_the_peer_sees(
+    client: &Client,
+    protocol: Protocol,
+    close: impl AsyncFnOnce(RemoteSocket),
+) -> Option<std::io::Result<usize>> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a port");
+    let made = client.socket(Domain::Inet, SocketType::Stream, protocol);
+    let near = made.await.ok()?;
+    near.connect(listener.local_addr().expect("it is bound"))
+        .await
+        .expect("it listens");
+    let (mut far, _) = listener.accept().await.expect("it is connected");
+    far.write_all(b"unread").await.expect("connected");
+    dropped_recv(&near, 64, flags(MessageFlags::WAITALL)).await;
+    assert_eq!(unread(&near).await, Some(6));
+    close(near).await;
+    Some(in_time(far.read(&mut [0; 16])).await)
+}
+
+#[tokio::test]
+async fn closing_with_bytes_of_a_dropped_receive_unread_resets_as_in_the_kernel() {
+    let (daemon, _) = embedded().await;
+    let client = without_session(&daemon).await;
+    let reset = |seen: Option<std::io::Result<usize>>| {
+        let kind = seen?.expect_err("it is reset").kind();
+        assert_eq!(kind, std::io::ErrorKind::ConnectionReset);
+        Some(())
+    };
+    for protocol in [Protocol::Tcp, Protocol::Mptcp] {
+        let seen = what_the_peer_sees(&client, protocol, async |near| {
+            in_time(near.close()).await.expect("it is open");
+        });
+        // Not every kernel has MPTCP.
+        let Some(()) = reset(seen.await) else {
+            assert_eq!(protocol, Protocol::Mptcp);
+            continue;
+        };
+        let session = client.open_session_detached(SessionOptions::new()).await;
+        let session = session.expect("it opens");
+        let joined = Client::builder()
+            .join_session(session.as_str())
+            .connect_with(daemon.connector())
+            .await
+            .expect("it is served");
+        let seen = what_the_peer_sees(&joined, protocol, async |_near| {
+            let closed = client.close_session(&session, false).await;
+            assert_eq!(closed.expect("it is open"), 1);
+        });
+        reset(seen.await);
+        // What was received leaves nothing to reset for.
+        let seen = what_the_peer_sees(&client, protocol, async |near| {
+            assert_eq!(in_time(near.recv(64)).await.expect("kept").data, "unread");
+            in_time(near.close()).await.expect("it is open");
+        });
+        assert_eq!(seen.await.expect("as above").expect("the end"), 0);
+    }
+    in_time(daemon.shutdown()).await;
+}
+
+#[tokio::test]
+async fn the_daemons_end_resets_a_connection_with_bytes_of_a_dropped_receive() {
+    let (daemon, _) = embedded().await;
+    let client = without_session(&daemon).await;
+    let seen = what_the_peer_sees(&client, Protocol::Tcp, async move |_near| {
+        in_time(daemon.shutdown()).await;
+    });
+    let seen = seen.await.expect("there is TCP").expect_err("it is reset");
+    assert_eq!(seen.kind(), std::io::ErrorKind::ConnectionReset);
 }
