@@ -169,6 +169,8 @@ pub(crate) struct Call {
     pub(crate) handle: Option<Handle>,
     /// What else tells one call from another, such as the address.
     pub(crate) argument: Option<String>,
+    /// What became of it if its wait ended early, where that is not the same for every call of this name.
+    pub(crate) left_undone: Option<&'static str>,
 }
 
 impl Call {
@@ -178,6 +180,7 @@ impl Call {
             syscall,
             handle: None,
             argument: None,
+            left_undone: None,
         }
     }
 
@@ -195,8 +198,17 @@ impl Call {
         self
     }
 
+    /// The same call, with what becomes of it if its wait ends early.
+    pub(crate) fn leaving(mut self, left_undone: Option<&'static str>) -> Self {
+        self.left_undone = left_undone;
+        self
+    }
+
     /// What became of it if its wait ended early.
     fn left_undone(&self) -> &'static str {
+        if let Some(left_undone) = self.left_undone {
+            return left_undone;
+        }
         match self.syscall {
             "connect" => "the socket may go on connecting, and poll and SO_ERROR tell the end",
             "send" | "sendto" | "sendmmsg" => "nothing was sent",
@@ -250,5 +262,8 @@ mod tests {
         assert!(told("send").ends_with("; nothing was sent"));
         assert!(told("accept").ends_with("; no connection was taken"));
         assert!(told("recv").ends_with("; nothing was taken from the socket"));
+        let call = Call::on("connect", Handle(3)).leaving(Some("nothing goes on"));
+        let told = Error::Cancelled(call).to_string();
+        assert_eq!(told, "connect on handle 3: cancelled; nothing goes on");
     }
 }

@@ -44,6 +44,15 @@ impl Address {
             _ => None,
         }
     }
+
+    /// Whether its family is AF_UNSPEC, in either form.
+    #[must_use]
+    pub const fn is_unspecified(&self) -> bool {
+        matches!(
+            self,
+            Self::Unspecified | Self::Raw(RawAddress { family: 0, .. })
+        )
+    }
 }
 
 /// A unix domain address.

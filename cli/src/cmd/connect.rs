@@ -13,7 +13,8 @@ use crate::{
 /// Connect a socket, or set a datagram socket's peer, and print its local address
 ///
 /// Waits until the kernel has an answer; see --timeout. Ended early it leaves the socket connecting: `farsock poll 3:out` waits for
-/// the end and `farsock opt get 3 SO_ERROR` tells it. Corresponds to connect(2), and getsockname(2) for the answer.
+/// the end and `farsock opt get 3 SO_ERROR` tells it; a unix socket only waits for room in the listener's queue, and is to be connected
+/// again. Corresponds to connect(2), and getsockname(2) for the answer.
 #[derive(clap::Args)]
 #[command(after_help = crate::address::with_address_forms!("\
 Examples:

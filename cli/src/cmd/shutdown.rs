@@ -11,7 +11,8 @@ use crate::{
 
 /// End one or both directions of a connection
 ///
-/// Corresponds to shutdown(2).
+/// Acts at once: a send that waits for room ends with what it has sent, and a connection that is being made is given up. Corresponds to
+/// shutdown(2).
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

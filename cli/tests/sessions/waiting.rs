@@ -62,7 +62,8 @@ fn a_nonblocking_socket_answers_at_once() {
 }
 
 #[test]
-fn a_connect_whose_time_is_over_says_once_what_was_tried_and_that_it_goes_on() {
+fn a_connect_to_a_full_backlog_whose_time_is_over_says_once_what_was_tried_and_that_nothing_goes_on()
+ {
     let shell = Shell::start();
     let path = format!("unix:{}", shell.directory().join("full").display());
     shell.ok("socket unix");
@@ -74,8 +75,8 @@ fn a_connect_whose_time_is_over_says_once_what_was_tried_and_that_it_goes_on() {
     assert_eq!(
         shell.fails(4, &format!("connect 3 {path} --timeout 20ms")),
         format!(
-            "farsock: connect 3 {path}: TIMED_OUT: the request's timeout was over; the socket may go on connecting, and poll and \
-             SO_ERROR tell the end"
+            "farsock: connect 3 {path}: TIMED_OUT: the request's timeout was over; the listener's queue was full, and the socket is not \
+             connecting: connect again"
         )
     );
 }

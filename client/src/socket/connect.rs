@@ -29,7 +29,8 @@ impl Rpc for v1::ConnectRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConnectOptions {
     /// How long to wait at most; `None` (default): as long as the kernel does; zero: not at all.
-    /// Past it: [`Reason::TimedOut`](crate::Reason::TimedOut), and the socket goes on connecting.
+    /// Past it: [`Reason::TimedOut`](crate::Reason::TimedOut), and the socket goes on connecting,
+    /// unless it is a unix socket.
     pub timeout: Option<Duration>,
 }
 
@@ -39,7 +40,8 @@ impl RemoteSocket {
     /// and getsockname(2) for the answer.
     ///
     /// Ended early, it leaves the socket connecting: another connect says EALREADY, and poll and
-    /// SO_ERROR tell the end.
+    /// SO_ERROR tell the end. A unix socket waits for room in the listener's queue before it begins:
+    /// ended early, it is not connecting.
     ///
     /// # Errors
     ///

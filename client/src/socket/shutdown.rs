@@ -19,9 +19,11 @@ impl Rpc for v1::ShutdownRequest {
 }
 
 impl RemoteSocket {
-    /// Ends one or both directions of a connection; the end of writing takes its place behind the
-    /// sends before it. `how` is a [`std::net::Shutdown`] or a [`ShutdownHow`]. Corresponds to
-    /// shutdown(2).
+    /// Ends one or both directions of a connection, at once. What was sent before stays before it;
+    /// a send that waits for room ends with what it has sent by then, or EPIPE. To shut down after
+    /// a send that may wait, await it, or chain both in a [`Pipeline`](crate::Pipeline). A TCP
+    /// connection that is being made is given up: its connect is ECONNRESET. `how` is a
+    /// [`std::net::Shutdown`] or a [`ShutdownHow`]. Corresponds to shutdown(2).
     ///
     /// # Errors
     ///

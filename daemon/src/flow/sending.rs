@@ -214,6 +214,8 @@ impl Sending {
                     self.intake.took_queued(sent as u64);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // The first send after TCP_FASTOPEN_CONNECT has sent the SYN without it.
+                Err(error) if sys::errno::is_connecting(&error) => return,
                 Err(error) => return self.fail(socket, "send", error),
             }
         }
@@ -223,7 +225,7 @@ impl Sending {
         if self.finish.is_none() || self.ended.is_some() || !self.is_empty() {
             return;
         }
-        match sys::socket::shutdown(socket.as_fd(), ShutdownHow::Write) {
+        match socket.shutdown_now(ShutdownHow::Write) {
             Ok(()) => self.end(None),
             Err(error) => self.fail(socket, "shutdown", error),
         }

@@ -46,7 +46,10 @@ impl Operation for Connect {
         socket
             .connect(&context.engine, &patience, &self.address)
             .await
-            .map_err(|fault| fault.on(Call::on("connect", self.handle).with(&self.address)))?;
+            .map_err(|fault| {
+                let call = Call::on("connect", self.handle).with(&self.address);
+                fault.on(call.leaving(socket.left_by_connect()))
+            })?;
         Ok(sys::socket::local_address(socket.as_fd()).unwrap_or_default())
     }
 }

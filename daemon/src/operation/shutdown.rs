@@ -37,8 +37,7 @@ impl Operation for Shutdown {
     async fn execute(self, context: &Context) -> Result<()> {
         let socket = context.socket(self.handle)?;
         socket
-            .shutdown(&context.engine, &context.patience(None), self.how)
-            .await
+            .shutdown(self.how)
             .map_err(|fault| fault.on(Call::on("shutdown", self.handle).with(self.how)))
     }
 }

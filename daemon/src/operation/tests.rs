@@ -257,7 +257,10 @@ fn the_send_limit_of_tcp_is_for_the_whole_send_however_often_there_is_room() {
 #[test]
 fn a_session_that_is_over_gets_no_more_sockets_and_keeps_no_room() {
     on_a_thread(async |context| {
-        let block = context.engine.table.block("a session".to_owned(), Aftermath::Close);
+        let block = context
+            .engine
+            .table
+            .block("a session".to_owned(), Aftermath::Close);
         let block = block.expect("there are numbers");
         let context = Context {
             session: Some(Arc::clone(&block)),

@@ -98,11 +98,7 @@ impl<R: Clone + Send + 'static> Sessions<R> {
             OnExpiry::Abort => Aftermath::Abort,
             OnExpiry::Close => Aftermath::Close,
         };
-        let block = self
-            .shared
-            .engine
-            .table
-            .block(id.clone(), at_daemons_end)?;
+        let block = self.shared.engine.table.block(id.clone(), at_daemons_end)?;
         let session = Session::new(terms, block, Instant::now());
         let is_next = all.insert(id, &session);
         drop(all);

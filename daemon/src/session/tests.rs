@@ -14,7 +14,11 @@ fn session() -> Arc<Session<&'static str>> {
         on_expiry: OnExpiry::Close,
         label: String::new(),
     };
-    Session::new(terms, Block::new(String::new(), 1, Aftermath::Close), Instant::now())
+    Session::new(
+        terms,
+        Block::new(String::new(), 1, Aftermath::Close),
+        Instant::now(),
+    )
 }
 
 fn start<F>(id: u64, after: u64, run: impl FnOnce(Arc<Watch>) -> F) -> Start<&'static str>

@@ -43,6 +43,7 @@ impl Socket {
         if let Some(ended) = self.source.ended() {
             return Err(Fault::Ended(ended));
         }
+        let disconnects = self.disconnects.load(Ordering::Relaxed);
         match call(self.as_fd(), Events::EMPTY) {
             Err(fault) if fault.would_block() => {}
             outcome => return outcome,
@@ -50,15 +51,14 @@ impl Socket {
 
         let _waiting = engine.begin_wait(patience).map_err(Fault::Refused)?;
         let limit = patience.end(self.timeout(limit));
-        let disconnects = self.disconnects.load(Ordering::Relaxed);
         let mut idle_wakes = 0;
         loop {
             let since = Instant::now();
             let ready = self
                 .within(patience, limit, self.pause(events, idle_wakes))
                 .await??;
-            // As the kernel since Linux 6.7, which leaves the socket's own error for the next call.
-            if self.disconnects.load(Ordering::Relaxed) != disconnects {
+            // As the kernel since Linux 6.7, which leaves the socket's own error for the next call; MPTCP's waits do not look.
+            if self.kind().is_tcp() && self.disconnects.load(Ordering::Relaxed) != disconnects {
                 return Err(Fault::Kernel(sys::errno::broken_pipe()));
             }
             match call(self.as_fd(), ready) {

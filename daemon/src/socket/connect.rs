@@ -1,46 +1,35 @@
 //! Connecting: what a blocking connect(2) does, on a non-blocking descriptor.
 
-use std::{
-    io,
-    os::fd::{AsFd as _, BorrowedFd},
-    sync::atomic::Ordering,
-};
+use std::io;
 
-use farsock_proto::{address::Address, socket::Domain};
+use farsock_proto::address::Address;
 
-use super::{Direction, Fault, Patience, Socket};
+use super::{Direction, Fault, Patience, Socket, connecting::is_under_way};
 use crate::{
     engine::Engine,
     sys::{self, socket::Events},
 };
 
 impl Socket {
-    /// Connects to `address`, and waits for it unless the socket is non-blocking. Ended early, it leaves the socket connecting.
-    /// Corresponds to connect(2).
+    /// Connects to `address`, and waits for it unless the socket is non-blocking. Ended early, it leaves the socket connecting, unless that
+    /// is a unix one: see [`Socket::left_by_connect`]. Corresponds to connect(2).
     pub(crate) async fn connect(
         &self,
         engine: &Engine,
         patience: &Patience,
         address: &Address,
     ) -> Result<(), Fault> {
-        let ends = *address == Address::Unspecified && self.kind().is_tcp();
-        if ends && !sys::socket::is_listening(self.as_fd()) {
-            // Before it wakes whom it concerns.
-            self.disconnects.fetch_add(1, Ordering::Relaxed);
-            // So goes the kernel's own queue.
-            drop(self.forget_kept());
+        let fd = self.fd_now()?;
+        if address.is_unspecified() {
+            return Ok(self.disconnect(fd, address)?);
         }
-        // A vsock connection has an option of its own, SO_VM_SOCKETS_CONNECT_TIMEOUT, and the kernel keeps it even here.
-        let limit = match self.kind().domain() {
-            Domain::Vsock => None,
-            _ => Some(Direction::Send),
-        };
-        let begun = match self.connect_now(self.fd_now()?, address) {
-            Ok(()) => return Ok(()),
-            Err(error) if !self.waits(limit) || !is_under_way(&error) => {
+        let limit = self.connect_limit();
+        let (begun, pending) = match self.begin_connect(fd, address) {
+            (Ok(()), _) => return Ok(()),
+            (Err(error), _) if !self.waits(limit) || !is_under_way(&error) => {
                 return Err(error.into());
             }
-            Err(error) => error,
+            (Err(error), pending) => (error, pending),
         };
 
         let outcome = if begun.kind() == io::ErrorKind::WouldBlock {
@@ -52,7 +41,14 @@ impl Socket {
                     // Begun above; now only its end counts.
                     return Err(Fault::Kernel(sys::errno::again()));
                 }
-                self.connected(fd, address)
+                match &pending {
+                    Some(pending) => self.connected(fd, pending),
+                    // Elsewhere a second connect(2) would begin anew or say EISCONN.
+                    None => match sys::socket::take_error(fd)? {
+                        Some(error) => Err(error.into()),
+                        None => Ok(()),
+                    },
+                }
             })
             .await
         };
@@ -60,27 +56,6 @@ impl Socket {
             // SO_SNDTIMEO is over: the kernel answers as it did when it began.
             Err(fault) if fault.would_block() => Err(Fault::Kernel(begun)),
             other => other,
-        }
-    }
-
-    fn connect_now(&self, fd: BorrowedFd<'_>, address: &Address) -> io::Result<()> {
-        self.stay_nonblocking()?;
-        sys::socket::connect(fd, address)
-    }
-
-    /// The end of a connect that is under way: EAGAIN while there is none.
-    pub(super) fn connected(&self, fd: BorrowedFd<'_>, address: &Address) -> Result<(), Fault> {
-        if matches!(self.kind().domain(), Domain::Inet | Domain::Inet6) {
-            // connect(2) itself tells the end once, 0 or the error, and moves the socket on as a blocking one would.
-            return match self.connect_now(fd, address) {
-                Err(error) if is_under_way(&error) => Err(Fault::Kernel(sys::errno::again())),
-                other => Ok(other?),
-            };
-        }
-        // Elsewhere a second connect(2) would begin anew or say EISCONN.
-        match sys::socket::take_error(fd)? {
-            Some(error) => Err(error.into()),
-            None => Ok(()),
         }
     }
 
@@ -98,15 +73,10 @@ impl Socket {
         loop {
             round += 1;
             self.within(patience, limit, self.rest(round)).await??;
-            match self.connect_now(self.fd_now()?, address) {
+            match self.begin_connect(self.fd_now()?, address).0 {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 other => return Ok(other?),
             }
         }
     }
-}
-
-/// Whether connect(2) has begun, or waits for room at the peer.
-fn is_under_way(error: &io::Error) -> bool {
-    sys::errno::is_connecting(error) || error.kind() == io::ErrorKind::WouldBlock
 }

@@ -3,11 +3,13 @@
 mod accept;
 mod attempt;
 mod connect;
+mod connecting;
 mod eager;
 mod ending;
 mod kept;
 mod lane;
 mod limit;
+mod opening;
 mod part;
 mod patience;
 mod reactor;
@@ -33,6 +35,7 @@ use tokio::sync::oneshot;
 
 use self::{
     attempt::{BELIEVED_WAKES, LONGEST_REST, rest_time},
+    connecting::Connecting,
     eager::Eager,
     kept::Kept,
     reactor::Source,
@@ -90,6 +93,8 @@ pub(crate) struct Socket {
     sends_at_once: AtomicBool,
     /// How often connect(2) has ended a connection: those who wait for something of it have nothing more to wait for.
     disconnects: AtomicUsize,
+    /// The connect under way.
+    connecting: Connecting,
     /// The errno that a call took from the socket after it had moved bytes: the next call's answer, as it would be the kernel's. 0
     /// is none.
     deferred: AtomicI32,
@@ -183,6 +188,7 @@ impl Socket {
             receives_at_once: AtomicBool::new(false),
             sends_at_once: AtomicBool::new(false),
             disconnects: AtomicUsize::new(0),
+            connecting: Connecting::default(),
             deferred: AtomicI32::new(0),
             kept: Kept::default(),
             create_time: SystemTime::now(),

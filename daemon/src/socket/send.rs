@@ -1,14 +1,14 @@
 //! Sending: what a blocking send(2) does, on a non-blocking descriptor.
 
-use std::{io, os::fd::BorrowedFd, sync::atomic::Ordering};
-
-use farsock_proto::{
-    address::Address,
-    message::MessageFlags,
-    socket::{Domain, ShutdownHow},
+use std::{
+    io,
+    os::fd::{AsFd as _, BorrowedFd},
+    sync::atomic::Ordering,
 };
 
-use super::{Direction, Fault, Patience, Socket};
+use farsock_proto::{address::Address, message::MessageFlags, socket::Domain};
+
+use super::{Direction, Fault, Patience, Socket, opening::Opening};
 use crate::{
     engine::Engine,
     sys::{
@@ -78,11 +78,13 @@ impl Socket {
         // Bytes of the message that are sent already: a blocking stream socket sends each one whole.
         let mut begun = 0;
         let mut flags_now = flags;
-        let mut joining = None;
         let mut patience = patience.clone();
         let mut rest = messages;
         // One by one: of several, sendmmsg(2) tells how many were sent, and not whether the next one failed or only has to wait.
         while let [message, ..] = rest {
+            let mut opening = Opening::default();
+            let fastopen = flags_now.contains(MessageFlags::FASTOPEN);
+            let address = fastopen.then(|| message.address()).flatten();
             let outcome = self
                 .attempt(
                     engine,
@@ -99,24 +101,30 @@ impl Socket {
                         if begun > 0 && ready.intersects(Events::ERR | Events::HUP) {
                             return Ok(None);
                         }
-                        self.join(fd, &mut joining)?;
-                        let one = std::slice::from_ref(&*message);
-                        match sys::message::send_messages(fd, one, flags_now) {
-                            Err(error) if sys::errno::is_connecting(&error) => {
-                                // TCP Fast Open, as in `send_from`.
-                                flags_now = flags.without(MessageFlags::FASTOPEN);
-                                joining = message.address();
+                        let send = |opened| {
+                            let mut flags = flags_now;
+                            if opened {
+                                flags = flags.without(MessageFlags::FASTOPEN);
                                 message.forget_address();
-                                Err(Fault::Kernel(sys::errno::again()))
                             }
-                            other => Ok(other?.pop()),
-                        }
+                            let one = std::slice::from_ref(&*message);
+                            let sent = sys::message::send_messages(fd, one, flags)?;
+                            Ok(sent.into_iter().sum())
+                        };
+                        self.send_opening(fd, &mut opening, fastopen, address.as_ref(), send)
+                            .map(Some)
                     },
                 )
                 .await;
+            let outcome = match outcome {
+                Err(fault) => opening.cut_short(fault).map(Some),
+                other => other,
+            };
             let taken = match outcome {
                 Ok(Some(taken)) => taken,
-                Err(fault) if sent.is_empty() && begun == 0 => return Err(fault),
+                Err(fault) if sent.is_empty() && begun == 0 => {
+                    return Err(self.with_pending_error(fault));
+                }
                 Ok(None) => break,
                 // As sendmmsg(2): what was sent counts, and the error of a message that was not even begun is told to nobody.
                 Err(fault) => {
@@ -146,24 +154,6 @@ impl Socket {
         Ok(sent)
     }
 
-    /// Ends one or both directions. Ending the sending side takes its turn behind the sends that arrived before it. Corresponds to
-    /// shutdown(2).
-    pub(crate) async fn shutdown(
-        &self,
-        engine: &Engine,
-        patience: &Patience,
-        how: ShutdownHow,
-    ) -> Result<(), Fault> {
-        let _turn = match how {
-            ShutdownHow::Write | ShutdownHow::Both => Some(
-                self.turn(engine, &self.sends, patience, Some(Direction::Send))
-                    .await?,
-            ),
-            ShutdownHow::Read => None,
-        };
-        Ok(sys::socket::shutdown(self.fd_now()?, how)?)
-    }
-
     /// Sends `data` from `*sent` on, counting there, so that an early end loses no count.
     async fn send_from(
         &self,
@@ -175,11 +165,12 @@ impl Socket {
         sent: &mut usize,
     ) -> Result<(), Fault> {
         let mut patience = patience.clone();
+        let fastopen = flags.contains(MessageFlags::FASTOPEN);
         // TCP Fast Open: once a send has opened the connection, what follows is an ordinary send on it.
         let mut opened = false;
-        let mut joining = None;
         loop {
             let begun = *sent;
+            let mut opening = Opening::default();
             let outcome = self
                 .attempt(
                     engine,
@@ -196,42 +187,33 @@ impl Socket {
                             // A blocking send that has moved bytes leaves a pending error for the next call.
                             return Ok(None);
                         }
-                        self.join(fd, &mut joining)?;
-                        let (flags, address) = if opened {
-                            (flags.without(MessageFlags::FASTOPEN), None)
-                        } else {
-                            (flags, address)
+                        let send = |open| {
+                            let (flags, address) = if open || opened {
+                                (flags.without(MessageFlags::FASTOPEN), None)
+                            } else {
+                                (flags, address)
+                            };
+                            sys::message::send(fd, &data[begun..], flags, address)
                         };
-                        match sys::message::send(fd, &data[begun..], flags, address) {
-                            Err(error) if sys::errno::is_connecting(&error) => {
-                                opened = true;
-                                joining = address.cloned();
-                                Err(Fault::Kernel(sys::errno::again()))
-                            }
-                            other => Ok(Some(other?)),
-                        }
+                        self.send_opening(fd, &mut opening, fastopen && !opened, address, send)
+                            .map(Some)
                     },
                 )
                 .await;
-            match outcome? {
-                Some(taken) => *sent += taken,
-                None => return Ok(()),
+            match outcome {
+                Ok(Some(taken)) => *sent += taken,
+                Ok(None) => return Ok(()),
+                Err(fault) => {
+                    *sent += opening.cut_short(fault)?;
+                    return Ok(());
+                }
             }
-            opened |= flags.contains(MessageFlags::FASTOPEN);
+            opened |= fastopen;
             if self.framing() == Framing::Message || *sent >= data.len() {
                 return Ok(());
             }
             self.after_a_part(&mut patience);
         }
-    }
-
-    /// Goes on with the connection that a send has begun, if it has begun one: as in a connect, the kernel must be asked for its end.
-    fn join(&self, fd: BorrowedFd<'_>, joining: &mut Option<Address>) -> Result<(), Fault> {
-        if let Some(address) = joining {
-            self.connected(fd, address)?;
-            *joining = None;
-        }
-        Ok(())
     }
 
     /// A unix stream takes bytes buffer by buffer, and waits up to SO_SNDTIMEO for each; others count it for the whole send.
@@ -258,12 +240,25 @@ impl Socket {
     /// The answer of a send that moved `sent` bytes before `outcome`: with bytes moved, an error is the next call's.
     fn finish_send(&self, sent: usize, outcome: Result<(), Fault>) -> Result<usize, Fault> {
         match outcome {
-            Err(fault) if sent == 0 => return Err(fault),
+            Err(fault) if sent == 0 => return Err(self.with_pending_error(fault)),
             Err(fault) => self.defer_fault(&fault),
             Ok(()) => {}
         }
         self.count_sent(1, sent);
         Ok(sent)
+    }
+
+    /// A send that would be EPIPE ends with the connection's own error instead, if there is one.
+    fn with_pending_error(&self, fault: Fault) -> Fault {
+        match fault {
+            Fault::Kernel(error)
+                if error.kind() == io::ErrorKind::BrokenPipe && self.kind().is_tcp() =>
+            {
+                let pending = sys::socket::take_error(self.as_fd()).ok().flatten();
+                Fault::Kernel(pending.unwrap_or(error))
+            }
+            other => other,
+        }
     }
 
     /// Keeps the kernel's error for the next call; other ends (a time limit, a closed handle) need not be told twice, nor EAGAIN and

@@ -77,6 +77,21 @@ pub(crate) fn broken_pipe() -> io::Error {
     io::Error::from_raw_os_error(libc::EPIPE)
 }
 
+/// ECONNABORTED: the connect has ended, and another call was told why.
+pub(crate) fn connection_aborted() -> io::Error {
+    io::Error::from_raw_os_error(libc::ECONNABORTED)
+}
+
+/// EINPROGRESS: a connection is on its way.
+pub(crate) fn in_progress() -> io::Error {
+    io::Error::from_raw_os_error(libc::EINPROGRESS)
+}
+
+/// EALREADY: a connection is on its way already.
+pub(crate) fn already() -> io::Error {
+    io::Error::from_raw_os_error(libc::EALREADY)
+}
+
 /// EMSGSIZE: the message is longer than what can be taken.
 pub(crate) fn message_too_long() -> io::Error {
     io::Error::from_raw_os_error(libc::EMSGSIZE)
@@ -93,6 +108,11 @@ pub(crate) fn is_connecting(error: &io::Error) -> bool {
         error.raw_os_error(),
         Some(libc::EINPROGRESS | libc::EALREADY)
     )
+}
+
+/// Whether it is EISCONN.
+pub(crate) fn is_connected(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EISCONN)
 }
 
 #[cfg(test)]

@@ -120,7 +120,10 @@ proptest! {
 #[tokio::test]
 async fn a_session_counts_its_sockets_without_the_lock_of_everybodys() {
     let engine = engine();
-    let session = engine.table.block(String::new(), Aftermath::Close).expect("a block");
+    let session = engine
+        .table
+        .block(String::new(), Aftermath::Close)
+        .expect("a block");
     let _socket = place(&engine, OWNERS[0], Some(&session)).expect("there is room");
     let entries = engine.table.lock();
     let counting = Arc::clone(&session);
@@ -162,7 +165,10 @@ fn no_handle_is_beyond_what_json_can_tell_exactly() {
 #[tokio::test]
 async fn a_claim_in_a_session_that_is_over_says_so() {
     let engine = engine();
-    let session = engine.table.block(String::new(), Aftermath::Close).expect("a block");
+    let session = engine
+        .table
+        .block(String::new(), Aftermath::Close)
+        .expect("a block");
     let first = session.first();
     drop(session.claim(first).expect("it is free"));
     session.end(Aftermath::Close);

@@ -47,9 +47,6 @@ async fn close_ends_every_kind_of_wait_with_handle_closed() {
                 .await
                 .map(drop)
         }),
-        begin(&near, |s| async move {
-            s.shutdown(std::net::Shutdown::Write).await
-        }),
     ];
     until_waiting(&near, receives.len()).await;
     in_time(near.close()).await.expect("it is open");

@@ -7,4 +7,5 @@ mod ended;
 mod order;
 mod owners;
 mod quota;
+mod shutdown;
 mod support;

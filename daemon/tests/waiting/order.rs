@@ -31,7 +31,7 @@ async fn receives_that_wait_are_served_in_the_order_in_which_they_came() {
 }
 
 #[tokio::test]
-async fn sends_and_the_end_of_writing_keep_their_order_behind_one_that_waits() {
+async fn sends_keep_their_order_behind_one_that_waits() {
     let (daemon, client) = embedded().await;
     let (near, far) = pair(&client, SocketType::Stream).await;
     let filled = fill(&near).await;
@@ -44,17 +44,9 @@ async fn sends_and_the_end_of_writing_keep_their_order_behind_one_that_waits() {
         ));
         until_waiting(&near, count).await;
     }
-    sends.push(begin(&near, |s| async move {
-        s.shutdown(Shutdown::Write).await
-    }));
-    until_waiting(&near, 5).await;
-
     let mut received = Vec::new();
-    loop {
+    while received.len() < filled + 12 {
         let part = in_time(far.recv(65_536)).await.expect("connected");
-        if part.end_of_stream {
-            break;
-        }
         received.extend_from_slice(&part.data);
     }
     assert_eq!(received[filled..], *b"<1><2><3><4>");

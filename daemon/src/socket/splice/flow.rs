@@ -310,7 +310,7 @@ impl<'a> Flow<'a> {
                     self.moved += given as u64;
                     self.to.count_relayed_out(given);
                 }
-                Err(error) if !sys::errno::is_invalid(&error) => return Err(error),
+                Err(error) if !sys::errno::is_invalid(&error) => return or_again(Err(error)),
                 _ => {
                     self.buffer = Some(pipe.take()?.into());
                     self.pipe = None;
@@ -319,7 +319,8 @@ impl<'a> Flow<'a> {
         }
         while let Some(data) = &mut self.buffer {
             let datagram = self.segment.unwrap_or(data.len()).min(data.len());
-            let sent = sys::message::send(fd, &data[..datagram], MessageFlags::NONE, None)?;
+            let sent = sys::message::send(fd, &data[..datagram], MessageFlags::NONE, None);
+            let sent = or_again(sent)?;
             self.moved += sent as u64;
             self.to.count_relayed_out(sent);
             data.advance(sent.min(data.len()));
@@ -346,7 +347,17 @@ impl<'a> Flow<'a> {
         if let Some(errno) = self.broken {
             return Err(Failure::Receive(io::Error::from_raw_os_error(errno)));
         }
-        sys::socket::shutdown(self.to.as_fd(), ShutdownHow::Write).map_err(Failure::Shutdown)
+        self.to
+            .shutdown_now(ShutdownHow::Write)
+            .map_err(Failure::Shutdown)
+    }
+}
+
+/// EAGAIN instead of EINPROGRESS: the first send after TCP_FASTOPEN_CONNECT has sent the SYN without the data.
+fn or_again<T>(outcome: io::Result<T>) -> io::Result<T> {
+    match outcome {
+        Err(error) if sys::errno::is_connecting(&error) => Err(sys::errno::again()),
+        other => other,
     }
 }
 

@@ -160,6 +160,38 @@ pub(crate) fn peer_address(fd: BorrowedFd<'_>) -> io::Result<Option<Address>> {
     Ok(address)
 }
 
+/// Where an internet socket connects to, or is connected with: SO_PEERNAME, which has it before the connection is there; `None` once
+/// TCP has been disconnected.
+pub(crate) fn destination(fd: BorrowedFd<'_>) -> io::Result<Option<Address>> {
+    // The option refuses more room than the address takes.
+    let exact = match domain(fd)? {
+        libc::AF_INET => size_of::<libc::sockaddr_in>(),
+        _ => size_of::<libc::sockaddr_in6>(),
+    };
+    let exact = exact
+        .try_into()
+        .expect("a sockaddr has fewer bytes than any integer can count");
+    let asked = SockAddr::filled_by(|address, len| {
+        // SAFETY: `len` points to a length, less than what `address` has room for.
+        unsafe { *len = exact };
+        // SAFETY: `address` has room for the length that `len` points to.
+        check(unsafe {
+            libc::getsockopt(
+                fd.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERNAME,
+                address.cast(),
+                len,
+            )
+        })
+    });
+    match asked {
+        Ok((_, address)) => Ok(address),
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Closes a descriptor. Corresponds to close(2). This is the one call here that can wait: if the socket has a [`linger`] time, or if the
 /// descriptor is no socket. The descriptor is gone whatever the result, so EINTR counts as closed.
 pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
