@@ -31,10 +31,10 @@ pub(crate) enum Failure {
     /// The command line, or a file that it names, makes no sense. Exit code 2, as clap's own.
     #[error("{0}")]
     Usage(String),
-    /// SIGINT or SIGTERM ended what was not done yet. Exit code 130, as a shell has it of a program that SIGINT killed. Nothing is printed:
-    /// who did it knows.
+    /// A signal ended what was not done yet. The exit code is 130 of SIGINT and SIGTERM, 129 of SIGHUP and 131 of SIGQUIT: what a shell has of a
+    /// program that SIGINT, SIGHUP or SIGQUIT killed. Nothing is printed: whoever sent it knows.
     #[error("interrupted")]
-    Interrupted,
+    Interrupted(u8),
     /// The daemon could not be reached. Exit code 3.
     #[error("{0}")]
     Unreachable(String),
@@ -63,7 +63,7 @@ impl Failure {
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 return ExitCode::SUCCESS;
             }
-            Self::Interrupted => {}
+            Self::Interrupted(_) => {}
             _ => self.tell(),
         }
         ExitCode::from(self.code())
@@ -109,7 +109,7 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Unreachable(_) => 3,
             Self::Refused { .. } => 4,
-            Self::Interrupted => 130,
+            Self::Interrupted(code) => *code,
         }
     }
 

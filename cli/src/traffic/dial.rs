@@ -7,8 +7,9 @@ use std::{
 
 use farsock_client::{
     Address, Client, ConnectOptions, Domain, Error, Protocol, RemoteSocket, ResolveOptions,
-    SocketType, TcpStream, UnixAddress, UnixStream,
+    SocketOptions, SocketType, TcpListener, TcpStream, UnixAddress, UnixStream,
 };
+use farsock_proto::v1::SocketOption;
 
 use super::duplex::{self, Stream};
 use crate::exit::{Failure, Tried};
@@ -142,8 +143,12 @@ impl Dialing {
             timeout: self.timeout,
         };
         let mut pipeline = client.pipeline();
+        let made = match kind {
+            SocketType::Stream => duplex::reset_on_close(SocketOptions::new()),
+            _ => SocketOptions::new(),
+        };
         let socket = pipeline
-            .socket(domain_of(peer), kind, Protocol::Default)
+            .socket_with(domain_of(peer), kind, Protocol::Default, made)
             .await?;
         let local = {
             let source = self.source_for(peer);
@@ -176,6 +181,12 @@ pub(crate) async fn unix(client: &Client, path: &str) -> Result<Stream, Failure>
         .await
         .tried(|| format!("connect {path}"))?;
     Ok(duplex::unix(stream))
+}
+
+/// A TCP socket of the daemon's host that waits for connections, which have [`duplex::reset_on_close`].
+pub(crate) async fn listen(client: &Client, address: SocketAddr) -> Result<TcpListener, Error> {
+    let options = SocketOptions::new().option(SocketOption::SoReuseaddr, true);
+    TcpListener::bind_with(client, address, duplex::reset_on_close(options)).await
 }
 
 /// The address of a path on the daemon's host.

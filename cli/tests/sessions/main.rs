@@ -1,11 +1,13 @@
 //! Sessions of several commands against one daemon, each command a process of its own, as at a shell.
 
+mod cut;
 mod demo;
 mod errors;
 mod forms;
 mod forward;
 mod hostile;
 mod journal;
+mod leaving;
 mod nc;
 mod options;
 mod readme;
@@ -13,6 +15,7 @@ mod reconnect;
 mod reset;
 mod session;
 mod shell;
+mod signals;
 mod socks;
 mod splice;
 mod tcp;

@@ -144,17 +144,15 @@ impl Shell {
     }
 
     fn start_with(&self, line: &str, stdin: Stdio) -> Waiting {
-        let child = self
-            .command(&words(line))
-            .stdin(stdin)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it runs");
-        Waiting {
-            child: Some(child),
-            line: line.to_owned(),
-        }
+        let mut command = self.command(&words(line));
+        command.stdin(stdin);
+        start(command, line)
+    }
+
+    /// Starts a command that was made elsewhere, such as by a shell's script.
+    pub(crate) fn start_other(&self, command: Command) -> Waiting {
+        let line = format!("{command:?}");
+        start(command, &line)
     }
 
     /// Returns when `count` calls wait on a handle.
@@ -307,6 +305,18 @@ impl Drop for Waiting {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+fn start(mut command: Command, line: &str) -> Waiting {
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    Waiting {
+        child: Some(child),
+        line: line.to_owned(),
     }
 }
 

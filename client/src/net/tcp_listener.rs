@@ -41,8 +41,22 @@ impl TcpListener {
     ///
     /// As of [`RemoteSocket::bind`] and [`RemoteSocket::listen`].
     pub async fn bind(client: &Client, address: impl Into<v1::Address>) -> Result<Self> {
-        let address = address.into();
         let options = SocketOptions::new().option(SocketOption::SoReuseaddr, true);
+        Self::bind_with(client, address, options).await
+    }
+
+    /// As [`bind`](Self::bind), but with these options alone, set before it is bound. The kernel gives SO_LINGER and many others to the
+    /// connections that are accepted.
+    ///
+    /// # Errors
+    ///
+    /// As of [`bind`](Self::bind), and those of the first option that fails.
+    pub async fn bind_with(
+        client: &Client,
+        address: impl Into<v1::Address>,
+        options: SocketOptions,
+    ) -> Result<Self> {
+        let address = address.into();
         let domain = internet(&address);
         let kind = SocketType::Stream;
         let (socket, local) = bound(client, domain, kind, options, address, Some(BACKLOG)).await?;

@@ -2,14 +2,12 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::{
-    sync::{Semaphore, mpsc},
-    task::JoinSet,
-};
+use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
     dynamic,
-    listener::{Accepted, Listener, NotAccepted, Place},
+    listener::{self, Accepted, Listener, NotAccepted},
+    places::{Place, Places},
     relay::relay,
     session::{Life, Remote, Way},
     side::Side,
@@ -29,7 +27,7 @@ pub(super) struct Shared {
     /// To the daemon's host.
     pub(super) way: Way,
     pub(super) dialing: Dialing,
-    pub(super) permits: Arc<Semaphore>,
+    pub(super) places: Arc<Places>,
     pub(super) verbose: bool,
     /// Takes the failure that ends the command.
     pub(super) fatal: mpsc::Sender<Failure>,
@@ -67,7 +65,7 @@ pub(super) async fn here(mut listener: Listener, route: Arc<Route>, shared: Arc<
 /// Accepts on the daemon's host as long as the session lives, and ends when the last connection has told its end.
 pub(super) async fn there(
     mut listener: Listener,
-    place: Place,
+    place: listener::Place,
     route: Arc<Route>,
     life: Life,
     shared: Arc<Shared>,
@@ -95,37 +93,54 @@ async fn accept(
     shared: &Arc<Shared>,
     life: Option<&Life>,
 ) {
+    // A failure that comes again and again is told once, and once when it is over.
+    let mut failing = None;
     loop {
-        let permits = Arc::clone(&shared.permits);
-        let permit = permits.acquire_owned().await;
+        let mut place = shared.places.take().await;
         let accepted = match listener.accept().await {
             Ok(accepted) => accepted,
             // The session's end is told by the session.
             Err(NotAccepted::AnyMore(failure)) if is_over(&failure) => return,
             Err(NotAccepted::ThisTime(failure)) => {
-                failure.tell();
+                let text = failure.to_string();
+                if failing.as_ref() != Some(&text) {
+                    failure.tell();
+                    failing = Some(text);
+                }
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
             Err(NotAccepted::AnyMore(failure)) => return shared.end(failure),
         };
+        if failing.take().is_some() {
+            output::note(format_args!(
+                "{}: connections are accepted again",
+                listener.name()
+            ));
+        }
         // Those that have ended leave only this to be taken.
         while connections.try_join_next().is_some() {}
         let (route, shared, life) = (Arc::clone(route), Arc::clone(shared), life.cloned());
         connections.spawn(async move {
             let life = life.map_or_else(|| shared.way.life(), Ok);
-            one(accepted, &route, &shared, life).await;
-            drop(permit);
+            one(accepted, &route, &shared, life, &mut place).await;
+            drop(place);
         });
     }
 }
 
 /// One connection, from its beginning to its end.
-async fn one(accepted: Accepted, route: &Route, shared: &Shared, life: Result<Life, Failure>) {
+async fn one(
+    accepted: Accepted,
+    route: &Route,
+    shared: &Shared,
+    life: Result<Life, Failure>,
+    place: &mut Place,
+) {
     let meter = Meter::start();
     let peer = accepted.peer.clone();
     let (side, target) = match &route.goal {
-        Goal::Socks => return dynamic::serve(accepted, shared, &meter).await,
+        Goal::Socks => return dynamic::serve(accepted, shared, &meter, place).await,
         Goal::Target(side, target) => (*side, target),
     };
     let connecting = async {
@@ -134,12 +149,14 @@ async fn one(accepted: Accepted, route: &Route, shared: &Shared, life: Result<Li
         let far = life.within(connecting).await??;
         Ok((life, far))
     };
-    match connecting.await {
-        Ok((life, far)) => {
+    let connected = place.connect_for(&accepted.stream, false, connecting);
+    match connected.await {
+        Some(Ok((life, far))) => {
             let relayed = relay(accepted.stream, far, &meter, life.over()).await;
             shared.ended(&peer, target, &meter, relayed);
         }
-        Err(failure) => shared.not_connected(&peer, target, &failure),
+        Some(Err(failure)) => shared.not_connected(&peer, target, &failure),
+        None => shared.left(&peer, target),
     }
 }
 
@@ -147,6 +164,13 @@ impl Shared {
     /// Tells that a connection was not made.
     pub(super) fn not_connected(&self, peer: &str, target: impl fmt::Display, failure: &Failure) {
         failure.tell_as(format_args!("{peer} -> {target}: {failure}"));
+    }
+
+    /// Tells that a client did not wait for its connection.
+    pub(super) fn left(&self, peer: &str, target: impl fmt::Display) {
+        self.note(format_args!(
+            "{peer} -> {target}: it left before it was connected"
+        ));
     }
 
     /// Tells a connection's end to whom it interests: everybody, if the daemon ended it, as it does with its session.

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::{
     accept::Shared,
     listener::Accepted,
+    places::Place,
     relay::relay,
     socks::{self, Command, LONGEST, Malformed, Parsed, Reply, Request},
     spec::host_and_port,
@@ -21,7 +22,7 @@ use crate::{
 const HANDSHAKE: Duration = Duration::from_secs(30);
 
 /// Serves one client.
-pub(super) async fn serve(accepted: Accepted, shared: &Shared, meter: &Meter) {
+pub(super) async fn serve(accepted: Accepted, shared: &Shared, meter: &Meter, place: &mut Place) {
     let Accepted {
         mut stream,
         peer,
@@ -31,7 +32,11 @@ pub(super) async fn serve(accepted: Accepted, shared: &Shared, meter: &Meter) {
         Ok(Ok(Some(request))) => request,
         // It left again, without a word.
         Ok(Ok(None)) => return,
-        Ok(Err(error)) => return Failure::Local(format!("{peer}: {error}")).tell(),
+        Ok(Err(error)) => {
+            // It may read why.
+            stream.end().await;
+            return Failure::Local(format!("{peer}: {error}")).tell();
+        }
         Err(_) => return Failure::Local(format!("{peer}: it does not say what it wants")).tell(),
     };
     let host = request.host.text();
@@ -40,19 +45,21 @@ pub(super) async fn serve(accepted: Accepted, shared: &Shared, meter: &Meter) {
         Ok(life) => life,
         Err(failure) => {
             shared.not_connected(&peer, target, &failure);
-            return refuse(&mut stream, Reply::to(&failure)).await;
+            return refuse(stream, Reply::to(&failure)).await;
         }
     };
     match request.command {
         Command::Connect => {
             let port = request.port.to_string();
             let dialing = shared.dialing.tcp(&life.client, &host, &port);
-            let dialed = match life.within(dialing).await.flatten() {
-                Ok(dialed) => dialed,
-                Err(failure) => {
+            let dialing = async { life.within(dialing).await.flatten() };
+            let dialed = match place.connect_for(&stream, true, dialing).await {
+                Some(Ok(dialed)) => dialed,
+                Some(Err(failure)) => {
                     shared.not_connected(&peer, target, &failure);
-                    return refuse(&mut stream, Reply::to(&failure)).await;
+                    return refuse(stream, Reply::to(&failure)).await;
                 }
+                None => return shared.left(&peer, target),
             };
             let reply = Reply::Succeeded.message(dialed.local);
             let result = match stream.write_all(&reply).await {
@@ -63,7 +70,7 @@ pub(super) async fn serve(accepted: Accepted, shared: &Shared, meter: &Meter) {
         }
         Command::UdpAssociate => {
             let Some((local, client)) = ends else {
-                return refuse(&mut stream, Reply::CommandNotSupported).await;
+                return refuse(stream, Reply::CommandNotSupported).await;
             };
             let associated =
                 udp::associate(stream, local, client, &request, shared, &life.client, meter);
@@ -90,7 +97,7 @@ async fn handshake(stream: &mut Stream) -> io::Result<Option<Request>> {
         Some(Ok(request)) => Ok(Some(request)),
         Some(Err(error)) => {
             if let Some(reply) = error.reply {
-                refuse(stream, reply).await;
+                say(stream, reply).await;
             }
             Err(malformed(error))
         }
@@ -120,7 +127,12 @@ async fn read<T>(
     }
 }
 
-async fn refuse(stream: &mut Stream, reply: Reply) {
+async fn refuse(mut stream: Stream, reply: Reply) {
+    say(&mut stream, reply).await;
+    stream.end().await;
+}
+
+async fn say(stream: &mut Stream, reply: Reply) {
     // A client that has left need not be told.
     let _ = stream.write_all(&reply.message(None)).await;
     let _ = stream.shutdown().await;

@@ -106,7 +106,7 @@ impl Listener {
                 (Socket::TcpHere(listener), local, None)
             }
             Side::There => {
-                let listening = TcpListener::bind(client, address).await;
+                let listening = dial::listen(client, address).await;
                 let listener = listening.map_err(|error| Refused {
                     no_such_address: matches!(
                         error.errno_name(),
@@ -194,11 +194,9 @@ impl Listener {
             Socket::TcpHere(listener) => {
                 let accepted = listener.accept().await;
                 let (stream, peer) = accepted.map_err(|error| self.not_accepted_here(&error))?;
-                // What is carried was put together by its sender already.
-                let _ = stream.set_nodelay(true);
                 Ok(Accepted {
                     ends: stream.local_addr().ok().map(|local| (local, peer)),
-                    stream: Box::new(stream),
+                    stream: duplex::tcp_here(stream),
                     peer: peer.to_string(),
                 })
             }
@@ -207,7 +205,7 @@ impl Listener {
                 let (stream, _) = accepted.map_err(|error| self.not_accepted_here(&error))?;
                 // Who connects to a unix socket has no name.
                 Ok(Accepted {
-                    stream: Box::new(stream),
+                    stream: duplex::unix_here(stream),
                     peer: self.name.clone(),
                     ends: None,
                 })

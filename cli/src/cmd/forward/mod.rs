@@ -1,11 +1,12 @@
 //! `farsock forward`: connections carried between this host and the daemon's, as ssh's -L, -R and -D carry them.
 //!
 //! Tasks: one for each listening socket, of this host owned by the command, which aborts it at its end, of the daemon's by its session; one
-//! for each connection, owned by the task that accepted it. A connection that is aborted is reset on this host; nothing else depends on it.
+//! for each connection, owned by the task that accepted it. A connection whose task is aborted is reset on both hosts; nothing else depends on it.
 
 mod accept;
 mod dynamic;
 mod listener;
+mod places;
 mod relay;
 mod session;
 mod side;
@@ -16,13 +17,11 @@ mod udp;
 use std::sync::Arc;
 
 use serde_json::json;
-use tokio::{
-    sync::{Semaphore, mpsc},
-    task::JoinSet,
-};
+use tokio::{sync::mpsc, task::JoinSet};
 
 use self::{
     accept::{Goal, Route, Shared},
+    places::{Places, raise_descriptors},
     session::{Life, Tasks, Way},
     side::Side,
     spec::{Dynamic, Forwarding, Listen},
@@ -35,17 +34,18 @@ use crate::{
     traffic::{dial::Dialing, signals::Signals},
 };
 
-/// Connections that are carried at once. Those beyond wait in the kernel's backlog, and of -R the first few accepted ahead.
-const CONNECTIONS: usize = 1_024;
-
 /// Carry connections between this host and the daemon's, as ssh's -L, -R and -D do
 ///
 /// Once everything listens, prints a line for each forward, those of -L before those of -R and -D; with `-o raw` its first address alone, which for port 0 has the port that the kernel
-/// chose. Then it goes on until Ctrl-C or SIGTERM, which end it with exit status 0. A connection that cannot be made, or that the daemon ends, is
-/// told on stderr and ends alone. At most 1024 connections are carried at once, and more wait.
+/// chose. Then it goes on until Ctrl-C, SIGTERM, SIGHUP or SIGQUIT, which end it with exit status 0. A connection that cannot be made, or that the daemon ends, is
+/// told on stderr and ends alone. At most 1024 connections are carried at once, and more wait, which is told once, as is when there is room again.
+/// A client that leaves while its connection is being made has no place any more. One that has only ended its sending direction looks the same:
+/// up to 64 of those are waited with, and then the oldest is reset.
 ///
-/// Each direction has an end of its own, as between the peers. A connection that is reset on one side, or lost with its session or with this
-/// command, is reset on the other, so that what was cut off does not look complete. A unix socket knows a reset only where bytes are left unread.
+/// Each direction has an end of its own, as between the peers. A connection that is reset on one side is reset on the other, and one that is lost
+/// with its session, the daemon or this command, or that cannot be made, is reset on both, so that what was cut off does not look complete; where
+/// this command is killed (SIGKILL) or the way to the daemon breaks, the daemon's side within 30 s. A unix socket knows a reset only where bytes
+/// are left unread; else its peer sees an end.
 ///
 /// Connections survive that the way to the daemon breaks, for up to 30 s. When the daemon is restarted, or away for longer, they are lost, and
 /// the command goes on: as soon as the daemon is back, everything is as it was, and what -R listens at is listened at again. Until then new
@@ -109,6 +109,7 @@ pub(crate) struct Forward {
 impl Forward {
     pub(crate) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
         let mut signals = Signals::install()?;
+        raise_descriptors();
         let connection = global.open_session("forward").await?;
         let life = Life::of(&connection)?;
         // One failure is enough to end, so that there is room for no more.
@@ -119,7 +120,7 @@ impl Forward {
                 timeout: global.timeout,
                 ..Dialing::default()
             },
-            permits: Arc::new(Semaphore::new(CONNECTIONS)),
+            places: Places::new(),
             verbose: self.verbose,
             fatal,
         });
@@ -127,11 +128,11 @@ impl Forward {
         let reconnects = !self.no_reconnect;
         let result = tokio::select! {
             result = self.listen(&life, &shared, output, &mut listeners, &mut tasks) => result,
-            () = signals.next() => Err(Failure::Interrupted),
+            code = signals.next() => Err(Failure::Interrupted(code)),
         };
         let result = match result {
             Ok(()) => tokio::select! {
-                () = signals.next() => Ok(()),
+                _ = signals.next() => Ok(()),
                 Some(failure) = failed.recv() => Err(failure),
                 failure = sessions(life, tasks, &shared, reconnects) => Err(failure),
             },

@@ -37,17 +37,15 @@ struct Ended {
 
 /// Carries `near`'s bytes to `far`, which count as sent, and back, each direction up to its own end, or until the session is `lost`.
 ///
-/// When a direction cannot deliver any more, the other one goes on to its end: a server that has answered and closed is still heard.
-/// A connection that ends in any other way than in good order is reset on both sides: what was cut off shall not look complete.
+/// When a direction cannot deliver any more, the other one goes on to its end: what a server sent before it closed is still delivered.
+/// A connection that ends in any other way than in good order is reset on both sides, as its drop is: what was cut off must not look
+/// complete. Returns when the kernels have closed both.
 pub(super) async fn relay(
     mut near: Stream,
     mut far: Stream,
     meter: &Meter,
     lost: impl Future<Output = Failure>,
 ) -> Result<(), Failure> {
-    // Whatever ends this before they have ended, the death of the process as well.
-    near.set_reset_on_drop(true);
-    far.set_reset_on_drop(true);
     let mut lost = pin!(lost);
     let ended = tokio::select! {
         // What has ended has ended in its own way.
@@ -55,16 +53,15 @@ pub(super) async fn relay(
         ended = carry_both(&mut near, &mut far, meter) => ended,
         failure = &mut lost => return Err(failure),
     };
-    if ended.is_cut {
-        // This host's are reset here, and the daemon's while the session lives.
-        let (near, far) = (near.reset(), far.reset());
-        tokio::select! {
-            _ = async { tokio::join!(near, far) } => {}
-            _ = lost => {}
-        }
+    let (near, far) = if ended.is_cut {
+        (near.reset(), far.reset())
     } else {
-        near.set_reset_on_drop(false);
-        far.set_reset_on_drop(false);
+        (near.end(), far.end())
+    };
+    tokio::select! {
+        // This host's are closed here, and the daemon's while the session lives.
+        _ = async { tokio::join!(near, far) } => {}
+        _ = lost => {}
     }
     ended.result
 }

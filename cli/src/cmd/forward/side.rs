@@ -16,7 +16,7 @@ use crate::{
     exit::Failure,
     traffic::{
         dial::{self, Dialing},
-        duplex::Stream,
+        duplex::{self, Stream},
     },
 };
 
@@ -90,14 +90,11 @@ impl Side {
             (Self::There, Target::Unix(path)) => dial::unix(client, path).await,
             (Self::Here, Target::Tcp { host, port }) => {
                 let stream = net::TcpStream::connect((host.as_str(), *port)).await;
-                let stream = stream.map_err(failed)?;
-                // What is carried was put together by its sender already.
-                let _ = stream.set_nodelay(true);
-                Ok(Box::new(stream))
+                Ok(duplex::tcp_here(stream.map_err(failed)?))
             }
             (Self::Here, Target::Unix(path)) => {
                 let stream = net::UnixStream::connect(path).await.map_err(failed)?;
-                Ok(Box::new(stream))
+                Ok(duplex::unix_here(stream))
             }
         }
     }

@@ -49,6 +49,7 @@ pub(super) async fn associate(
         Err(error) => {
             let failed = Reply::Failed.message(None);
             let _ = control.write_all(&failed).await;
+            control.end().await;
             return Err(Failure::Local(format!("bind {}: {error}", local.ip())));
         }
     };
@@ -75,6 +76,9 @@ pub(super) async fn associate(
     };
     let received = association.received.received();
     meter.add_received(usize::try_from(received).unwrap_or(usize::MAX));
+    if ended.is_ok() {
+        control.end().await;
+    }
     ended
 }
 

@@ -4,7 +4,7 @@ use std::{pin::pin, time::Duration};
 
 use farsock_client::Bytes;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, WriteHalf},
+    io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf},
     sync::Notify,
     time::Instant,
 };
@@ -20,6 +20,8 @@ use crate::{
 
 /// Bytes that are received at once, at most.
 const RECEIVED: usize = 256 << 10;
+/// How long the peer of a connection that was idle may take to make room for what was sent last.
+const LAST_BYTES: Duration = Duration::from_secs(1);
 
 /// When a connection is over.
 #[derive(Clone, Copy)]
@@ -37,7 +39,8 @@ pub(super) struct Terms {
 /// Moves bytes both ways until both directions have ended, or as the terms say.
 ///
 /// When sending fails, the peer may have sent something before it went: that is still received. Whatever stdin gave is with the kernel
-/// of the daemon's host when this returns well, but for a connection that was idle.
+/// of the daemon's host when this returns well, but for a connection that was idle. A connection that ends in any other way is reset: what
+/// was cut off must not look complete to its peer.
 pub(super) async fn exchange(
     stream: Stream,
     stdin: &mut Stdin,
@@ -45,12 +48,12 @@ pub(super) async fn exchange(
     terms: Terms,
     meter: &Meter,
 ) -> Result<(), Failure> {
-    let (reader, mut writer) = tokio::io::split(stream);
+    let (mut reader, mut writer) = tokio::io::split(stream);
     let no_more = Notify::new();
     let mut sent = None;
     let idle = {
         let mut up = pin!(send_all(&mut writer, stdin, terms, &no_more, meter));
-        let mut down = pin!(receive_all(reader, stdout, meter));
+        let mut down = pin!(receive_all(&mut reader, stdout, meter));
         let mut idle = pin!(meter.idle(terms.idle));
         let mut quit = pin!(wait_until(None));
         let mut received = false;
@@ -84,11 +87,24 @@ pub(super) async fn exchange(
         }
     };
     sent.transpose()?;
-    if !idle {
-        // Returns when the socket has taken everything. Done already, or of no more use, it fails, which is no news.
-        let _ = half_close(&mut writer).await;
+    // Returns when the socket has taken everything. Done already, or of no more use, it fails, which is no news.
+    let taken = half_close(&mut writer);
+    let is_taken = if idle {
+        // Of a peer that takes nothing, what was sent is cut off.
+        tokio::time::timeout(LAST_BYTES, taken).await.is_ok()
+    } else {
+        let _ = taken.await;
+        true
+    };
+    let stream = reader.unsplit(writer);
+    if is_taken {
+        stream.end().await;
+        return Ok(());
     }
-    Ok(())
+    stream.reset().await;
+    let words =
+        "send: the peer takes nothing; the connection is reset, and what was sent last is lost";
+    Err(Failure::Local(words.to_owned()))
 }
 
 /// Sends what stdin gives, up to its end or until there shall be no more.
@@ -124,16 +140,18 @@ async fn send_all(
 
 /// Writes what the peer sends, up to its end.
 async fn receive_all(
-    mut reader: tokio::io::ReadHalf<Stream>,
+    reader: &mut ReadHalf<Stream>,
     stdout: &mut Stdout,
     meter: &Meter,
 ) -> Result<(), Failure> {
     let mut buffer = vec![0; RECEIVED];
     loop {
-        let length = reader
-            .read(&mut buffer)
-            .await
-            .map_err(|error| Failure::of_io("recv".to_owned(), &error))?;
+        let read = tokio::select! {
+            biased;
+            failure = stdout.broken() => return Err(failure),
+            read = reader.read(&mut buffer) => read,
+        };
+        let length = read.map_err(|error| Failure::of_io("recv".to_owned(), &error))?;
         if length == 0 {
             return Ok(());
         }

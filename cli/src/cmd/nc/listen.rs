@@ -68,7 +68,7 @@ impl Running {
             self.note(listening(bound.tried(|| "getsockname".to_owned())?));
             return self.first_sender(socket.socket()).await;
         }
-        let listener = TcpListener::bind(&self.client, address)
+        let listener = dial::listen(&self.client, address)
             .await
             .tried(|| format!("listen {address}"))?;
         self.note(listening(listener.local_addr()));

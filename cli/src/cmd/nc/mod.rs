@@ -42,7 +42,9 @@ const PIECE: usize = 256 << 10;
 /// ends it. When it has ended well, all of stdin is with the kernel of the daemon's host.
 ///
 /// The sockets live in a session of this command's own, which ends with it, whatever --session says. --timeout is how long connecting
-/// may take. Ctrl-C ends it in order, with exit status 130.
+/// may take. Ctrl-C, SIGTERM, SIGHUP and SIGQUIT end the session at once, with exit status 130, 130, 129 and 131. A TCP connection that has not
+/// ended by then is reset, as by every other end that comes too early: its peer does not take for complete what was cut off. Where this command
+/// is killed (SIGKILL), that takes up to 30 s. A unix socket knows a reset only where bytes are left unread.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -103,7 +105,8 @@ pub(crate) struct Nc {
     quit: Option<Duration>,
     /// How long connecting may take, and how long nothing may move then [default: no limit]
     ///
-    /// Connecting then fails with TIMED_OUT. A connection on which nothing moves is closed, with exit status 0.
+    /// Connecting then fails with TIMED_OUT. A connection on which nothing moves is closed, with exit status 0, or 1 and a reset if its peer
+    /// did not take all that was sent.
     #[arg(short, long, value_name = "DURATION", value_parser = parse_duration)]
     wait: Option<Duration>,
     /// Only see which ports let one connect, and send nothing; 0 if one does
@@ -149,7 +152,7 @@ impl Nc {
             .then(|| Progress::start(Arc::clone(&nc.meter), Stdin::size()));
         let result = tokio::select! {
             result = nc.carry_out(plan) => result,
-            () = signals.next() => Err(Failure::Interrupted),
+            code = signals.next() => Err(Failure::Interrupted(code)),
         };
         if let Some(progress) = progress {
             progress.end();
@@ -237,6 +240,7 @@ impl Running {
             match dialing.await {
                 Ok(dialed) => {
                     open += 1;
+                    dialed.stream.end().await;
                     self.succeeded(host, &port, dialed.peer);
                 }
                 // Of one port the failure is the command's; of many, each is worth a line only to who asks for it.

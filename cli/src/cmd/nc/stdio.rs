@@ -96,6 +96,12 @@ impl Stdout {
         Ok(self.end.await.unwrap_or(Ok(()))?)
     }
 
+    /// Returns when stdout takes no more, which is known once a write to it has failed. Can be dropped without loss.
+    pub(super) async fn broken(&mut self) -> Failure {
+        self.pieces.closed().await;
+        self.failure().await
+    }
+
     async fn failure(&mut self) -> Failure {
         match (&mut self.end).await {
             Ok(Err(error)) => error.into(),

@@ -1,0 +1,69 @@
+//! Signals: a command that goes on for long ends in order by each that asks for it, and is left alone by one that it was told to ignore.
+
+use std::{
+    net::TcpListener,
+    process::{Command, Stdio},
+};
+
+use crate::{
+    forward::{echo_server, forwarding, get, web_server},
+    shell::Shell,
+};
+
+#[test]
+fn each_signal_that_ends_a_forward_frees_at_once_what_it_listens_at() {
+    let shell = Shell::start();
+    let echo = echo_server();
+    for signal in ["INT", "TERM", "HUP", "QUIT"] {
+        let path = shell.directory().join("l").display().to_string();
+        let line = format!("-L 0:{echo} -L {path}:{echo} -R 127.0.0.1:0:{echo}");
+        let (forward, at) = forwarding(&shell, &line, 3);
+        forward.signal(signal);
+        forward.ok();
+        assert_eq!(shell.ok("session ls -o raw"), "", "SIG{signal}");
+        // Those of -L come first.
+        for at in [&at[0], &at[2]] {
+            TcpListener::bind(at).unwrap_or_else(|error| panic!("SIG{signal}: {at}: {error}"));
+        }
+        assert!(!std::path::Path::new(&path).exists(), "SIG{signal}");
+    }
+}
+
+#[test]
+fn each_signal_ends_the_session_of_an_nc() {
+    let shell = Shell::start();
+    for (signal, code) in [("INT", 130), ("TERM", 130), ("HUP", 129), ("QUIT", 131)] {
+        let mut nc = shell.start_command("nc -v -l 127.0.0.1 0");
+        let note = nc.note();
+        let at = note
+            .strip_prefix("listening on ")
+            .expect("it says where it listens");
+        nc.signal(signal);
+        nc.fails(code);
+        TcpListener::bind(at).unwrap_or_else(|error| panic!("SIG{signal}: {error}"));
+        assert_eq!(shell.ok("session ls -o raw"), "", "SIG{signal}");
+    }
+}
+
+#[test]
+fn a_forward_that_was_started_to_ignore_hangups_goes_on() {
+    let shell = Shell::start();
+    let server = web_server("hello");
+    // As nohup(1) starts it.
+    let script = format!(
+        "trap '' HUP QUIT; exec {} forward -o raw -L 0:{server}",
+        env!("CARGO_BIN_EXE_farsock")
+    );
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", &script])
+        .env("FARSOCK_ADDR", shell.address())
+        .stdin(Stdio::null());
+    let mut forward = shell.start_other(command);
+    let at = forward.answer();
+    forward.signal("HUP");
+    forward.signal("QUIT");
+    assert!(get(&at).ends_with("hello"));
+    forward.signal("TERM");
+    forward.ok();
+}
