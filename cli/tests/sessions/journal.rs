@@ -117,7 +117,7 @@ fn the_end_of_its_session_ends_the_journal_after_the_sessions_last_operation() {
         lines.push(journal.answer());
     }
     let last = lines.pop().unwrap();
-    assert!(last.contains("= HANDLE_CLOSED"), "{last}");
+    assert!(last.contains("= SESSION_EXPIRED"), "{last}");
     let stderr = journal.fails(4);
     let said = "farsock: journal: SESSION_EXPIRED: the session is over";
     assert!(stderr.starts_with(said), "{stderr}");
