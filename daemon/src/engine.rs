@@ -6,7 +6,7 @@
 use std::{
     fmt, io,
     ops::Deref,
-    os::fd::OwnedFd,
+    os::fd::{AsFd as _, OwnedFd},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -22,7 +22,7 @@ use crate::{
     essential::Essential,
     journal::Journal,
     memory::Memory,
-    socket::{Ended, Patience, Reactor, Socket, Watch},
+    socket::{Ended, Forgotten, Patience, Reactor, Socket, Watch},
     sys,
     table::{Aftermath, Claim, Handle, Reservation, Table},
 };
@@ -240,7 +240,15 @@ impl Engine {
         let descriptor = socket.bequeath();
         socket.end(ended);
         socket.reset_if_unread();
-        for fd in socket.forget_kept() {
+        let Forgotten {
+            sockets,
+            connections,
+        } = socket.forget_kept();
+        for fd in &connections {
+            // As the kernel ends what waits to be accepted; other families have no such end.
+            let _ = sys::socket::set_linger_zero(fd.as_fd());
+        }
+        for fd in sockets.into_iter().chain(connections) {
             self.close_descriptor(owner, fd);
         }
         drop(socket);

@@ -132,7 +132,10 @@ pub(super) fn message(saying: Saying<Outgoing>) -> SentRequest {
             notify_waiting: outgoing.notify_waiting,
             operation: outgoing.operation,
         }),
-        Saying::Cancel(request_id) => SentMessage::Cancel(CancelOperation { request_id }),
+        Saying::Cancel(request_id) => SentMessage::Cancel(CancelOperation {
+            request_id,
+            give_back: false,
+        }),
         Saying::Acknowledge(request_ids) => {
             SentMessage::Acknowledge(AcknowledgeResults { request_ids })
         }
@@ -338,7 +341,10 @@ mod tests {
             ),
             (
                 Saying::Cancel(8),
-                Message::Cancel(CancelOperation { request_id: 8 }),
+                Message::Cancel(CancelOperation {
+                    request_id: 8,
+                    give_back: false,
+                }),
             ),
             (
                 Saying::Acknowledge(vec![1, 300]),

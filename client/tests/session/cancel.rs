@@ -47,7 +47,10 @@ async fn a_connection_that_came_for_a_dropped_accept_is_the_next_ones() -> Resul
     let listener = client.adopt(7);
     assert!(impatiently(1, listener.accept()).await.is_none());
     assert_eq!(stream.hear_start().await, (1, 0));
-    let cancel = v1::CancelOperation { request_id: 1 };
+    let cancel = v1::CancelOperation {
+        request_id: 1,
+        give_back: false,
+    };
     assert_eq!(stream.hear().await, Said::Cancel(cancel));
     let address = v1::Address::from(std::net::SocketAddr::from(([127, 0, 0, 1], 4000)));
     let accepting = tokio::spawn(async move { listener.accept().await });

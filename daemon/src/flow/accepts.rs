@@ -18,7 +18,7 @@ use crate::{
     error::{Call, Error},
     journal::Entry,
     operation::{Accept, AcceptMany, Accepted, Context as Caller, Operation as _},
-    socket::{Fault, Socket, Waiting},
+    socket::{Connection, Fault, Socket, Waiting},
     sys::{self, socket::Events},
     table::Handle,
 };
@@ -207,7 +207,7 @@ fn accept(engine: &Engine, listener: &Arc<Socket>, nonblocking: bool) -> Result<
     // Room comes first: once the kernel has given the connection away it must be kept.
     let room = engine.table.reserve().map_err(Fault::Refused)?;
     listener.stay_nonblocking()?;
-    let (fd, peer) = sys::socket::accept(listener.as_fd())?;
+    let Connection { fd, peer, .. } = listener.accept_now(listener.as_fd())?;
     let ownership = (listener.owner(), listener.session().cloned());
     let make = |handle| Socket::new(engine, handle, ownership, fd, listener.kind(), nonblocking);
     let socket = engine.place(room, None, make).map_err(Fault::Refused)?;

@@ -7,8 +7,13 @@ use std::{io, ops::Range};
 
 use bytes::{Bytes, BytesMut};
 
+use farsock_proto::message::MessageFlags;
+
 use super::ledger::Item;
-use crate::{socket::Socket, sys};
+use crate::{
+    socket::{ReceiveRequest, Socket},
+    sys,
+};
 use std::os::fd::AsFd as _;
 
 /// Room before each chunk, for whoever sends it on to put a header there.
@@ -65,6 +70,20 @@ pub(super) struct Chunk {
     pub(super) is_short: bool,
 }
 
+/// What a call received and gave back, which comes first. Control messages have no place in a stream of bytes.
+fn take_pushback(socket: &Socket, most: usize) -> Option<Bytes> {
+    if !socket.has_kept() {
+        return None;
+    }
+    let request = ReceiveRequest {
+        length: most,
+        flags: MessageFlags::NONE,
+        address: false,
+    };
+    let (part, _) = socket.take_kept(request, 0)?;
+    Some(part.data).filter(|data| !data.is_empty())
+}
+
 /// The buffers of one stream.
 #[derive(Debug)]
 pub(super) struct Buffers {
@@ -102,7 +121,14 @@ impl Buffers {
         self.current.clear();
         self.current.extend_from_slice(&[0; HEADROOM]);
         let asked = most.min(self.current.capacity() - HEADROOM);
-        let received = match sys::message::receive_into(socket.as_fd(), &mut self.current, asked) {
+        let outcome = match take_pushback(socket, asked) {
+            Some(pushback) => {
+                self.current.extend_from_slice(&pushback);
+                Ok(pushback.len())
+            }
+            None => sys::message::receive_into(socket.as_fd(), &mut self.current, asked),
+        };
+        let received = match outcome {
             Ok(0) => {
                 self.current = BytesMut::new();
                 return Ok(None);

@@ -98,7 +98,7 @@ impl Receiving {
                 return None;
             }
             let received = socket.take_deferred().and_then(|()| {
-                if self.may_be_dry && !has_arrived(socket) {
+                if self.may_be_dry && !socket.has_kept() && !has_arrived(socket) {
                     return Err(sys::errno::again());
                 }
                 self.buffers.receive(socket, room, &head)

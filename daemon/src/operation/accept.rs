@@ -2,18 +2,17 @@
 
 use std::{
     fmt::{self, Write as _},
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use farsock_proto::address::Address;
 
-use super::{Context, Operation};
+use super::{Context, Operation, undo::GivenConnection};
 use crate::{
     error::{Call, Result},
     journal::{Answer, CallText},
-    socket::Fault,
-    sys,
+    socket::{Connection, Fault},
     table::Handle,
 };
 
@@ -61,22 +60,38 @@ impl Operation for Accept {
         let mut claim = context.claim(self.new_handle)?;
         listener
             .accept(engine, &patience, |fd| {
-                // Room comes first: once the kernel has given the connection away it must be kept.
-                let room = engine.table.reserve().map_err(Fault::Refused)?;
-                let (fd, peer) = sys::socket::accept(fd)?;
-                let socket = context
-                    .keep(room, claim.take(), fd, listener.kind(), self.nonblocking)
-                    .map_err(Fault::Refused)?;
-                // It inherits the listening socket's options.
-                socket.inherit(&listener);
-                listener
-                    .counters
-                    .connections_accepted
-                    .fetch_add(1, Ordering::Relaxed);
-                Ok(Accepted {
-                    handle: socket.handle(),
-                    peer,
-                })
+                let mut accept = || {
+                    // Room comes first: once the kernel has given the connection away it must be kept.
+                    let room = engine.table.reserve().map_err(Fault::Refused)?;
+                    let generation = listener.kept().generation();
+                    let Connection { fd, peer, position } = listener.accept_now(fd)?;
+                    let socket = context
+                        .keep(room, claim.take(), fd, listener.kind(), self.nonblocking)
+                        .map_err(Fault::Refused)?;
+                    // It inherits the listening socket's options.
+                    socket.inherit(&listener);
+                    listener
+                        .counters
+                        .connections_accepted
+                        .fetch_add(1, Ordering::Relaxed);
+                    let handle = socket.handle();
+                    let given = GivenConnection {
+                        engine: Arc::clone(engine),
+                        owner: context.owner,
+                        listener: Arc::downgrade(&listener),
+                        generation,
+                        position,
+                        handle,
+                        peer: peer.clone(),
+                    };
+                    Ok((Accepted { handle, peer }, given))
+                };
+                match &context.watch {
+                    Some(watch) => watch
+                        .undo()
+                        .act(|| accept().map(|(accepted, given)| (accepted, Box::new(given) as _))),
+                    None => accept().map(|(accepted, _)| accepted),
+                }
             })
             .await
             .map_err(|fault| fault.on(Call::on("accept", self.handle)))

@@ -101,6 +101,7 @@ impl Operation for CreateSocket {
         for (name, value) in &self.options {
             socket.option_was_set(name, value);
         }
+        context.made(call, &[socket.handle()])?;
         Ok(socket.handle())
     }
 }

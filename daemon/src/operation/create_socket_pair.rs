@@ -56,14 +56,13 @@ impl Operation for CreateSocketPair {
     }
 
     async fn execute(self, context: &Context) -> Result<(Handle, Handle)> {
-        let failed = |error| {
-            Call::new("socketpair")
-                .with(format_args!(
-                    "{}, {}, {}",
-                    self.domain, self.kind, self.protocol
-                ))
-                .failed(error)
+        let call = || {
+            Call::new("socketpair").with(format_args!(
+                "{}, {}, {}",
+                self.domain, self.kind, self.protocol
+            ))
         };
+        let failed = |error| call().failed(error);
         let table = &context.engine.table;
         let claim = context.claim(self.new_handles.0)?;
         let other_claim = context.claim(self.new_handles.1)?;
@@ -75,6 +74,7 @@ impl Operation for CreateSocketPair {
         let kind = sys::socket::kind(fd.as_fd()).map_err(failed)?;
         let first = context.keep(room, claim, fd, kind, self.nonblocking)?;
         let second = context.keep(other_room, other_claim, other_fd, kind, self.nonblocking)?;
+        context.made(call, &[first.handle(), second.handle()])?;
         Ok((first.handle(), second.handle()))
     }
 }

@@ -27,6 +27,7 @@ mod set_option;
 mod shutdown;
 mod splice;
 mod stream;
+mod undo;
 
 use std::{
     fmt,

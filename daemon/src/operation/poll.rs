@@ -141,10 +141,7 @@ impl Poll {
                         if socket.has_deferred() {
                             events = events | Events::ERR;
                         }
-                        if socket.has_kept() && asked.contains(Events::IN) {
-                            events = events | Events::IN;
-                        }
-                        events
+                        events | socket.kept_events(*asked)
                     }
                     // What poll(2) says of a descriptor that is not open.
                     None => Events::NVAL,

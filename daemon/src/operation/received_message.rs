@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     os::fd::{AsFd, OwnedFd},
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -11,9 +12,10 @@ use farsock_proto::{
     message::{ControlMessage, MessageFlags, Rights},
 };
 
-use super::Context;
+use super::{Context, undo::GivenMessages};
 use crate::{
     journal::Answer,
+    socket::{Fault, ReceiveRequest, Socket, Taken},
     sys::{
         self,
         message::{Received, ReceivedRights},
@@ -52,6 +54,39 @@ impl ReceivedMessage {
 }
 
 impl ReceivedMessage {
+    /// The answer of a receive, which has `taken` that; it can be given back until it is acknowledged.
+    ///
+    /// # Errors
+    /// It was cancelled, and what it took was given back.
+    pub(super) fn answer_with(
+        context: &Context,
+        socket: &Arc<Socket>,
+        asked: (ReceiveRequest, usize),
+        taken: Taken<'_>,
+    ) -> Result<Vec<Self>, Fault> {
+        let (request, _) = asked;
+        let mut given = taken
+            .is_watched()
+            .then(|| GivenMessages::new(context, socket, taken.origin()));
+        taken.answer(asked, |received| {
+            let messages = received.into_iter().map(|mut message| {
+                if let Some(given) = &mut given {
+                    given.push(&message);
+                }
+                if !request.address {
+                    message.address = None;
+                }
+                let message = Self::new(context, message);
+                if let Some(given) = &mut given {
+                    given.complete(message.handles());
+                }
+                message
+            });
+            let messages = messages.collect();
+            (messages, given.map(|given| Box::new(given) as _))
+        })
+    }
+
     /// What it says in the journal.
     pub(super) fn answer(&self) -> Answer<'_> {
         let flags = (!self.flags.is_empty()).then_some(self.flags);

@@ -11,7 +11,7 @@ use super::{Context, Operation, ReceivedMessage};
 use crate::{
     error::{Call, Result},
     journal::{Answer, CallText},
-    socket::ReceiveRequest,
+    socket::{Fault, ReceiveRequest},
     table::Handle,
 };
 
@@ -54,10 +54,13 @@ impl Operation for Recv {
             flags: self.flags,
             address: false,
         };
-        socket
+        let failed = |fault: Fault| fault.on(Call::on("recv", self.handle));
+        let taken = socket
             .receive(&context.engine, &patience, request)
             .await
-            .map(|received| ReceivedMessage::new(context, received))
-            .map_err(|fault| fault.on(Call::on("recv", self.handle)))
+            .map_err(failed)?;
+        let messages = ReceivedMessage::answer_with(context, &socket, (request, 0), taken);
+        let message = messages.map_err(failed)?.pop();
+        Ok(message.expect("a receive has one message, if only an empty one"))
     }
 }

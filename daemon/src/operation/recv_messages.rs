@@ -11,7 +11,7 @@ use super::{Context, Operation, ReceivedMessage};
 use crate::{
     error::{Call, Result},
     journal::{Answer, CallText},
-    socket::ReceiveRequest,
+    socket::{Fault, ReceiveRequest},
     table::Handle,
 };
 
@@ -78,7 +78,8 @@ impl Operation for RecvMessages {
             flags: self.flags,
             address: true,
         };
-        let messages = socket
+        let failed = |fault: Fault| fault.on(Call::on("recvmmsg", self.handle));
+        let taken = socket
             .receive_messages(
                 &context.engine,
                 &patience,
@@ -87,10 +88,8 @@ impl Operation for RecvMessages {
                 self.control_length,
             )
             .await
-            .map_err(|fault| fault.on(Call::on("recvmmsg", self.handle)))?;
-        Ok(messages
-            .into_iter()
-            .map(|message| ReceivedMessage::new(context, message))
-            .collect())
+            .map_err(failed)?;
+        let asked = (request, self.control_length);
+        ReceivedMessage::answer_with(context, &socket, asked, taken).map_err(failed)
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Job<R> {
 /// An operation that runs.
 pub(super) type Running<R> = Pin<Box<dyn Future<Output = Finished<R>> + Send>>;
 
-type Fail<R> = fn(u64, NotRun) -> Finished<R>;
+pub(super) type Fail<R> = fn(u64, NotRun) -> Finished<R>;
 
 impl<R> Job<R> {
     /// The operation that `run` makes, which nobody polls before its turn.
@@ -44,7 +44,7 @@ impl<R> Job<R> {
     where
         F: Future<Output = Finished<R>> + Send + 'static,
     {
-        let watch = Arc::new(Watch::default());
+        let watch = Arc::new(Watch::of_kept_result());
         Self {
             running: Box::pin(run(Arc::clone(&watch))),
             watch,

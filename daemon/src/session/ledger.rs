@@ -187,6 +187,20 @@ impl<R: Clone> Ledger<R> {
         )
     }
 
+    /// An operation that has ended is undone: it has failed, with this result.
+    pub(crate) fn replace(&mut self, id: u64, result: R, bytes: usize) {
+        if let Some(entry) = self.entries.get_mut(&id)
+            && matches!(entry.state, State::Ended { .. })
+        {
+            self.bytes = self.bytes - entry.bytes + bytes;
+            entry.bytes = bytes;
+            entry.state = State::Ended {
+                result,
+                succeeded: false,
+            };
+        }
+    }
+
     /// Lets the result of an ended operation go.
     pub(crate) fn acknowledge(&mut self, id: u64) -> Result<(), Refusal> {
         let MapEntry::Occupied(entry) = self.entries.entry(id) else {

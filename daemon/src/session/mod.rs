@@ -23,6 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     by_id::ById,
+    job::Fail,
     lease::Lease,
     ledger::{Begun, Ledger},
     turn::Turn,
@@ -107,7 +108,7 @@ impl<R: Clone + Send + 'static> Drop for OpenCall<'_, R> {
 struct State<R> {
     lease: Lease,
     ended: bool,
-    ledger: Ledger<R>,
+    ledger: Ledger<Ended<R>>,
     /// What has begun and not ended, by request id.
     under_way: ById<UnderWay<R>>,
     outbox: Option<Arc<Outbox>>,
@@ -115,9 +116,19 @@ struct State<R> {
     attempt: u64,
 }
 
+/// How an operation has ended.
+#[derive(Clone, Debug)]
+struct Ended<R> {
+    result: R,
+    /// What undoes it; none if it took and made nothing.
+    undo: Option<(Arc<Watch>, Fail<R>)>,
+}
+
 /// An operation that has begun and not ended.
 #[derive(Debug)]
 struct UnderWay<R> {
+    /// What it ends with if it is undone.
+    fail: Fail<R>,
     /// Present while it waits for the one before it.
     held: Option<Job<R>>,
     watch: Arc<Watch>,
@@ -278,7 +289,7 @@ impl<R: Clone + Send + 'static> Session<R> {
             Begun::Start => None,
             Begun::DependencyFailed => Some(NotRun::DependencyFailed(after)),
             Begun::Hold => {
-                state.begin(id, Arc::clone(&job.watch), Some(job));
+                state.begin(id, (Arc::clone(&job.watch), job.fail), Some(job));
                 return Ok(());
             }
             Begun::InFlight => {
@@ -293,7 +304,7 @@ impl<R: Clone + Send + 'static> Session<R> {
             }
         };
         // Under one lock with the ledger's word of it: from then on a cancel finds it.
-        state.begin(id, Arc::clone(&job.watch), None);
+        state.begin(id, (Arc::clone(&job.watch), job.fail), None);
         drop(state);
         let released = self.take_turn(Turn { id, job, skip });
         self.take_turns(released);
@@ -306,8 +317,8 @@ impl<R: Clone + Send + 'static> Session<R> {
         self.start(request)?;
         let result = {
             let mut state = self.lock();
-            if let Some(result) = state.ledger.result(id) {
-                return Ok(Some(result.clone()));
+            if let Some(ended) = state.ledger.result(id) {
+                return Ok(Some(ended.result.clone()));
             }
             if state.ended {
                 return Ok(None);
@@ -326,12 +337,17 @@ impl<R: Clone + Send + 'static> Session<R> {
         Ok(result.await.ok())
     }
 
-    /// Ends an operation that waits. One that has ended keeps its result.
-    pub(crate) fn cancel(self: &Arc<Self>, id: u64) -> Result<(), Refusal> {
+    /// Ends an operation that waits. One that has ended keeps its result; with `give_back` it is undone, if it can be, ends anew with that,
+    /// and takes nothing more from here on.
+    pub(crate) fn cancel(self: &Arc<Self>, id: u64, give_back: bool) -> Result<(), Refusal> {
         let mut state = self.lock();
         let Some(under_way) = state.under_way.get_mut(&id) else {
-            let ended = state.ledger.result(id).is_some();
-            return if ended { Ok(()) } else { Err(Refusal::Unknown) };
+            let ended = state.ledger.result(id).ok_or(Refusal::Unknown)?;
+            if let Some((watch, fail)) = ended.undo.clone().filter(|_| give_back) {
+                watch.undo().give_back();
+                state.undone(id, fail(id, NotRun::Cancelled));
+            }
+            return Ok(());
         };
         match under_way.held.take() {
             Some(job) => {
@@ -340,7 +356,12 @@ impl<R: Clone + Send + 'static> Session<R> {
                 let released = self.take_turn(Turn { id, job, skip });
                 self.take_turns(released);
             }
-            None => under_way.watch.cancel(),
+            None => {
+                under_way.watch.cancel();
+                if give_back {
+                    under_way.watch.undo().give_back();
+                }
+            }
         }
         Ok(())
     }
@@ -355,7 +376,8 @@ impl<R: Clone + Send + 'static> Session<R> {
 
     /// The result of an operation that has ended and was not acknowledged.
     pub(crate) fn result(&self, id: u64) -> Option<R> {
-        self.lock().ledger.result(id).cloned()
+        let state = self.lock();
+        state.ledger.result(id).map(|ended| ended.result.clone())
     }
 
     /// Decides that the session is over if its lease is; a sign of the client comes before that, or is refused. [`Session::end`] is to
@@ -380,6 +402,8 @@ impl<R: Clone + Send + 'static> Session<R> {
         drop(state);
         for operation in under_way.into_values() {
             operation.watch.cancel();
+            // Nobody hears how they end: what they take of a socket that others have is for those.
+            operation.watch.undo().give_back();
         }
     }
 
@@ -395,14 +419,23 @@ impl<R: Clone + Send + 'static> Session<R> {
 }
 
 impl<R: Clone + Send + 'static> State<R> {
-    fn begin(&mut self, id: u64, watch: Arc<Watch>, held: Option<Job<R>>) {
+    fn begin(&mut self, id: u64, (watch, fail): (Arc<Watch>, Fail<R>), held: Option<Job<R>>) {
         let under_way = UnderWay {
+            fail,
             held,
             watch,
             waited: false,
             waiters: Vec::new(),
         };
         self.under_way.insert(id, under_way);
+    }
+
+    /// An operation that had ended was undone.
+    fn undone(&mut self, id: u64, finished: Finished<R>) {
+        let Finished { result, bytes, .. } = finished;
+        let ended = Ended { result, undo: None };
+        self.ledger.replace(id, ended, bytes);
+        self.tell(Message::Ended(id));
     }
 
     /// An operation waits now.

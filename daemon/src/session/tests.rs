@@ -54,7 +54,7 @@ async fn a_cancel_reaches_an_operation_whose_turn_has_come_and_that_has_not_begu
     // Both turns come at once; this one's is carried out before the other.
     let canceller = Arc::clone(&session);
     let second = start(2, 1, |_| async move {
-        canceller.cancel(3).expect("it is known");
+        canceller.cancel(3, false).expect("it is known");
         ended("second", true)
     });
     session.start(second).expect("an id of its own");
@@ -105,4 +105,67 @@ async fn callers_that_have_gone_leave_nothing_behind() {
     }
     let waiters = session.lock().under_way[&1].waiters.capacity();
     assert!(waiters < 10, "room for {waiters}");
+}
+
+/// Counts what is given back.
+#[derive(Debug)]
+struct Given(Arc<std::sync::atomic::AtomicUsize>);
+
+impl crate::socket::GiveBack for Given {
+    fn give_back(self: Box<Self>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn what_was_answered_and_has_not_ended_yet_is_undone_and_so_is_what_has_ended() {
+    let session = session();
+    let count = Arc::<std::sync::atomic::AtomicUsize>::default();
+    let given = || count.load(std::sync::atomic::Ordering::SeqCst);
+    let take = |watch: &Watch| {
+        let given = Given(Arc::clone(&count));
+        let taken = watch.undo().act(|| Ok(((), Box::new(given) as _)));
+        taken.expect("it is not cancelled");
+    };
+    let (release, released) = oneshot::channel();
+    let between = start(1, 0, |watch| {
+        take(&watch);
+        async move {
+            released.await.expect("it is released");
+            ended("taken", true)
+        }
+    });
+    session.start(between).expect("an id of its own");
+    session.cancel(1, true).expect("it is known");
+    assert_eq!(given(), 1);
+    release.send(()).expect("it waits");
+    while session.result(1).is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(session.result(1), Some("not run"));
+
+    let second = start(2, 0, |watch| {
+        take(&watch);
+        std::future::ready(ended("taken", true))
+    });
+    session.start(second).expect("an id of its own");
+    session.cancel(2, false).expect("it is known");
+    assert_eq!((session.result(2), given()), (Some("taken"), 1));
+    for _ in 0..2 {
+        session.cancel(2, true).expect("it is known");
+        assert_eq!((session.result(2), given()), (Some("not run"), 2));
+    }
+    let follows = start(3, 2, |_| std::future::ready(ended("followed", true)));
+    session.start(follows).expect("an id of its own");
+    assert_eq!(session.result(3), Some("not run"));
+
+    // What was acknowledged is its client's.
+    let third = start(4, 0, |watch| {
+        take(&watch);
+        std::future::ready(ended("taken", true))
+    });
+    session.start(third).expect("an id of its own");
+    assert_eq!(session.acknowledge(&[4]), []);
+    assert_eq!(session.cancel(4, true), Err(Refusal::Unknown));
+    assert_eq!(given(), 2);
 }

@@ -13,7 +13,7 @@ use std::{
 use tokio::task::unconstrained;
 
 use super::{
-    Message, Session,
+    Ended, Message, Session,
     by_id::trim,
     job::{Finished, Job, NotRun},
     ledger::Released,
@@ -66,16 +66,22 @@ impl<R: Clone + Send + 'static> Session<R> {
 
     /// Keeps a result, tells it, and returns whose turn it is then.
     fn finish(self: &Arc<Self>, id: u64, finished: Finished<R>) -> Vec<Turn<R>> {
-        let Finished {
-            result,
-            bytes,
-            succeeded,
-        } = finished;
         let mut state = self.lock();
         let Some(operation) = state.under_way.remove(&id) else {
             // The session has ended, and its ledger with it.
             return Vec::new();
         };
+        let undo = operation.watch.undo();
+        let Finished {
+            result,
+            bytes,
+            succeeded,
+        } = match undo.is_undone() {
+            // Between its answer and here.
+            true => (operation.fail)(id, NotRun::Cancelled),
+            false => finished,
+        };
+        let can_be_undone = succeeded && undo.can_be_undone();
         trim(&mut state.under_way);
         let answers: Vec<_> = operation
             .waiters
@@ -83,7 +89,11 @@ impl<R: Clone + Send + 'static> Session<R> {
             .filter(|waiter| !waiter.is_closed())
             .map(|waiter| (waiter, result.clone()))
             .collect();
-        let released = state.ledger.end(id, result, bytes, succeeded);
+        let ended = Ended {
+            result,
+            undo: can_be_undone.then_some((operation.watch, operation.fail)),
+        };
+        let released = state.ledger.end(id, ended, bytes, succeeded);
         state.tell(Message::Ended(id));
         let turns = released
             .into_iter()

@@ -1,16 +1,26 @@
 //! Accepting: what a blocking accept(2) does, on a non-blocking descriptor.
 
-use std::os::fd::BorrowedFd;
+use std::{io, os::fd::BorrowedFd};
 
 use farsock_proto::socket::Domain;
 
-use super::{Direction, Fault, Patience, Socket, receive::ARRIVAL};
+use super::{Connection, Direction, Fault, Patience, Socket, receive::ARRIVAL};
 use crate::{
     engine::Engine,
     sys::{self, socket::Events},
 };
 
 impl Socket {
+    /// Takes a connection: one that is to be accepted again, or the kernel's next.
+    pub(crate) fn accept_now(&self, fd: BorrowedFd<'_>) -> io::Result<Connection> {
+        if let Some(connection) = self.kept().take_connection() {
+            return Ok(connection);
+        }
+        let (fd, peer) = sys::socket::accept(fd)?;
+        let position = self.kept().place_connection();
+        Ok(Connection { fd, peer, position })
+    }
+
     /// Calls `accept` when it is this operation's turn, and again when a connection has arrived, until it says something else than EAGAIN.
     pub(crate) async fn accept<T>(
         &self,

@@ -17,6 +17,7 @@ mod receive;
 mod send;
 mod splice;
 mod streaming;
+mod undo;
 mod waiters;
 mod waiting;
 mod watch;
@@ -37,15 +38,16 @@ use self::{
     attempt::{BELIEVED_WAKES, LONGEST_REST, rest_time},
     connecting::Connecting,
     eager::Eager,
-    kept::Kept,
     reactor::Source,
 };
 pub(crate) use self::{
+    kept::{Connection, Forgotten, Kept, Place, without_sockets},
     lane::{Lane, Turn},
     patience::{Expiry, Patience},
     reactor::{Ended, Reactor, Wait, WaitError},
     receive::ReceiveRequest,
     splice::{Moved, Spliced},
+    undo::{GiveBack, Taken},
     waiting::Waiting,
     watch::Watch,
 };
@@ -98,8 +100,8 @@ pub(crate) struct Socket {
     /// The errno that a call took from the socket after it had moved bytes: the next call's answer, as it would be the kernel's. 0
     /// is none.
     deferred: AtomicI32,
-    /// What receives took and could not answer.
-    kept: Kept,
+    /// What was received and is to be received again.
+    kept: Arc<Kept>,
     create_time: SystemTime,
     pub(crate) counters: Counters,
     /// Whether a stream has the socket, and calls have not. Held for reading while a call that takes no turn is in the kernel.
@@ -169,12 +171,14 @@ impl Socket {
         kind: Kind,
         nonblocking: bool,
     ) -> Self {
+        let source = Source::new(handle.0, fd.as_raw_fd());
         Self {
             handle,
             owner,
             session,
             kind,
-            source: Source::new(handle.0, fd.as_raw_fd()),
+            kept: Arc::new(Kept::new(kind.framing(), Arc::clone(&source))),
+            source,
             fd: Some(fd),
             heir: Mutex::new(None),
             reactor: Arc::clone(&engine.reactor),
@@ -190,7 +194,6 @@ impl Socket {
             disconnects: AtomicUsize::new(0),
             connecting: Connecting::default(),
             deferred: AtomicI32::new(0),
-            kept: Kept::default(),
             create_time: SystemTime::now(),
             counters: Counters::default(),
             streaming: RwLock::new(false),
@@ -282,6 +285,20 @@ impl Socket {
             && !self.shared.load(Ordering::Relaxed)
         {
             self.reset_on_close();
+        }
+    }
+
+    /// The descriptor of a socket that has left the table, for whoever is to have it instead; none if there are no more descriptors. Waits
+    /// on the socket end.
+    pub(crate) fn into_descriptor(self: Arc<Self>) -> Option<OwnedFd> {
+        self.end(Ended::Closed);
+        match Arc::try_unwrap(self) {
+            Ok(mut socket) => {
+                socket.reactor.forget(&socket.source);
+                socket.fd.take()
+            }
+            // Somebody still has it, if only to list it.
+            Err(socket) => socket.as_fd().try_clone_to_owned().ok(),
         }
     }
 

@@ -84,11 +84,17 @@ impl Socket {
         &self,
         (request, control_length): (ReceiveRequest, usize),
     ) -> io::Result<Received> {
-        if control_length == 0 {
-            return self.receive_one_marked(request);
-        }
-        let mut parts = self.receive_marked(1, (request, control_length))?;
-        Ok(parts.pop().unwrap_or_else(|| Received::end(false)))
+        let mut received = if control_length == 0 {
+            self.receive_one_marked(request)?
+        } else {
+            let parts = self.receive_marked(1, (request, control_length))?;
+            parts
+                .into_iter()
+                .next()
+                .unwrap_or_else(|| Received::end(false))
+        };
+        self.place_received(request.flags, std::slice::from_mut(&mut received));
+        Ok(received)
     }
 }
 

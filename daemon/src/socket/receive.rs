@@ -12,7 +12,10 @@ use farsock_proto::{
     socket::{Domain, SocketType},
 };
 
-use super::{Direction, Fault, Patience, Socket, kept::Taken};
+use super::{
+    Direction, Fault, Patience, Socket,
+    undo::{Step, Taken},
+};
 use crate::{
     engine::Engine,
     sys::{
@@ -53,25 +56,36 @@ impl Socket {
         engine: &Engine,
         patience: &Patience,
         request: ReceiveRequest,
-    ) -> Result<Received, Fault> {
-        let request = request.by_name();
-        let received = if self.may_wait_to_receive(request.flags) {
-            let _turn = self
-                .turn(engine, &self.receives, patience, Some(Direction::Receive))
-                .await?;
+    ) -> Result<Taken<'_>, Fault> {
+        let mut taken = Taken::new(self, patience, request.by_name().flags);
+        let request = ReceiveRequest {
+            // Whoever receives it if it is given back may ask for it.
+            address: request.address || self.framing() == Framing::Message && taken.is_watched(),
+            ..request.by_name()
+        };
+        if self.may_wait_to_receive(request.flags) {
+            taken.hold_turn(
+                self.turn(engine, &self.receives, patience, Some(Direction::Receive))
+                    .await?,
+            );
             self.not_streaming()?;
             self.take_deferred()?;
-            let first = self
+            let came = self
                 .first(engine, patience, request.length, |fd| {
-                    Ok(self.receive_now(fd, request)?)
+                    taken.take(|| Ok([self.receive_now(fd, request)?]))?;
+                    Ok(Came::Something)
                 })
                 .await?;
-            self.fill(engine, patience, (request, 0), first).await
+            match came {
+                Came::Something => self.fill(engine, patience, (request, 0), &taken).await,
+                Came::Nothing { is_end } => taken.end(is_end)?,
+            }
         } else {
-            self.receives_now(request.flags, |fd| Ok(self.receive_now(fd, request)?))?
-        };
-        self.count_unless_peeked(request.flags, std::slice::from_ref(&received));
-        Ok(received)
+            self.receives_now(request.flags, |fd| {
+                taken.take(|| Ok([self.receive_now(fd, request)?]))
+            })?;
+        }
+        Ok(taken)
     }
 
     /// Receives up to `count` messages of up to `request.length` bytes, with their control messages. Corresponds to
@@ -83,61 +97,66 @@ impl Socket {
         request: ReceiveRequest,
         count: usize,
         control_length: usize,
-    ) -> Result<Vec<Received>, Fault> {
+    ) -> Result<Taken<'_>, Fault> {
         let request = request.by_name();
         let ReceiveRequest { length, flags, .. } = request;
         let framing = self.framing();
-        let take = |fd: BorrowedFd<'_>, count| {
-            self.receive_messages_now(fd, count, (request, control_length))
+        let asked = (request, control_length);
+        let mut taken = Taken::new(self, patience, flags);
+        let take = |fd: BorrowedFd<'_>, taken: &Taken<'_>, count| {
+            taken.take(|| Ok(self.receive_messages_now(fd, count, asked)?))
         };
         let mut patience = patience.clone();
-        let messages = if self.may_wait_to_receive(flags) {
-            let _turn = self
-                .turn(engine, &self.receives, &patience, Some(Direction::Receive))
-                .await?;
+        if self.may_wait_to_receive(flags) {
+            taken.hold_turn(
+                self.turn(engine, &self.receives, &patience, Some(Direction::Receive))
+                    .await?,
+            );
             self.not_streaming()?;
             self.take_deferred()?;
-            let mut messages = Taken::new(self, flags);
-            while messages.len() < count {
-                let rest = count - messages.len();
+            while taken.len() < count {
+                let rest = count - taken.len();
                 // A stream's message is whole only when `fill` has seen it.
                 let rest = if framing == Framing::Stream { 1 } else { rest };
-                let taken = |fd: BorrowedFd<'_>| Ok(Burst(take(fd, rest)?));
-                let outcome = self.first(engine, &patience, length, taken).await;
+                let outcome = self
+                    .first(engine, &patience, length, |fd| {
+                        take(fd, &taken, rest)?;
+                        Ok(Came::Something)
+                    })
+                    .await;
+                let outcome = match outcome {
+                    Ok(Came::Something) => Ok(()),
+                    Ok(Came::Nothing { is_end }) => taken.end(is_end),
+                    Err(fault) => Err(fault),
+                };
                 match outcome {
-                    Ok(more) => messages.extend(more.0),
-                    Err(fault) if messages.len() == 0 => return Err(fault),
+                    Ok(()) => {}
+                    Err(fault) if taken.len() == 0 => return Err(fault),
                     Err(fault) => {
                         self.defer_fault(&fault);
                         break;
                     }
                 }
-                if framing == Framing::Stream
-                    && let Some(last) = messages.pop()
-                {
-                    let asked = (request, control_length);
-                    messages.extend([self.fill(engine, &patience, asked, last).await]);
+                if framing == Framing::Stream {
+                    self.fill(engine, &patience, asked, &taken).await;
                 }
                 if flags.contains(MessageFlags::WAITFORONE) {
-                    if framing == Framing::Stream && messages.len() < count {
+                    if framing == Framing::Stream && taken.len() < count {
                         // Of messages, `take` has taken all that were there.
-                        let rest = count - messages.len();
-                        match self.fd_now().and_then(|fd| Ok(take(fd, rest)?)) {
-                            Ok(more) => messages.extend(more),
-                            // The socket's end among them: what was received counts.
-                            Err(fault) => self.defer_fault(&fault),
+                        let rest = count - taken.len();
+                        // The socket's end among them: what was received counts.
+                        if let Err(fault) = self.fd_now().and_then(|fd| take(fd, &taken, rest)) {
+                            self.defer_fault(&fault);
                         }
                     }
                     break;
                 }
                 patience.next_call();
             }
-            messages.answer()
         } else {
-            self.receives_now(flags, |fd| Ok(take(fd, count)?))?
-        };
-        self.count_unless_peeked(flags, &messages);
-        Ok(messages)
+            self.receives_now(flags, |fd| take(fd, &taken, count))?;
+        }
+        Ok(taken)
     }
 
     /// Waits until `take` takes something of the first to come, or what a blocking receive ends with instead.
@@ -175,45 +194,45 @@ impl Socket {
         &self,
         engine: &Engine,
         patience: &Patience,
-        (request, control_length): (ReceiveRequest, usize),
-        first: Received,
-    ) -> Received {
+        asked: (ReceiveRequest, usize),
+        taken: &Taken<'_>,
+    ) {
+        let (request, control_length) = asked;
         let ReceiveRequest { length, flags, .. } = request;
         let enough = if flags.contains(MessageFlags::WAITALL) {
             length
         } else {
             length.min(self.low_water.load(Ordering::Relaxed))
         };
-        if self.framing() == Framing::Message
-            || first.full_length == 0
-            || first.full_length >= enough
-            || self.ends_with(&first)
-        {
-            return first;
+        let has_enough = |whole: &Received| {
+            whole.full_length == 0 || whole.full_length >= enough || self.ends_with(whole)
+        };
+        if self.framing() == Framing::Message {
+            return;
+        }
+        let first = taken.go_on(asked, |whole| {
+            Ok(match has_enough(whole.received()) {
+                true => Step::Enough,
+                false => Step::More,
+            })
+        });
+        if !matches!(first, Ok(Step::More)) {
+            return;
         }
         if flags.contains(MessageFlags::PEEK) {
             if self.kind().domain() == Domain::Unix {
                 // A unix socket's peek waits for the first bytes alone.
-                return first;
+                return;
             }
             if !sys::socket::peeks_onward(self.as_fd()) {
-                let asked = (request, control_length);
                 return self
-                    .peek_until(engine, patience, asked, first, enough)
+                    .peek_until(engine, patience, asked, taken, enough)
                     .await;
             }
             // With SO_PEEK_OFF each peek begins where the last one ended.
         }
 
-        let mut taken = Taken::new(self, flags);
-        taken.extend([first]);
-        while let Some(whole) = taken.last()
-            && whole.full_length < enough
-        {
-            let rest = ReceiveRequest {
-                length: length - whole.full_length,
-                ..request
-            };
+        loop {
             let outcome = self
                 .attempt(
                     engine,
@@ -221,35 +240,47 @@ impl Socket {
                     Some(Direction::Receive),
                     ARRIVAL,
                     |fd, ready| {
-                        // A blocking receive that has bytes leaves a pending error for the next call, and stops before an urgent
-                        // byte.
-                        if ready.contains(Events::ERR) || sys::socket::at_mark(fd) {
-                            return Ok(None);
-                        }
-                        if !self.is_of_same_writer(fd, (rest, control_length), whole)? {
-                            return Ok(None);
-                        }
-                        Ok(Some(self.receive_part(fd, (rest, control_length))?))
+                        taken.go_on(asked, |whole| {
+                            let received = whole.received();
+                            // A blocking receive that has bytes leaves a pending error for the next call, and stops before an urgent
+                            // byte.
+                            if has_enough(received)
+                                || ready.contains(Events::ERR)
+                                || sys::socket::at_mark(fd)
+                            {
+                                return Ok(Step::Enough);
+                            }
+                            let rest = ReceiveRequest {
+                                length: length - received.full_length,
+                                ..request
+                            };
+                            if !self.is_of_same_writer(fd, (rest, control_length), received)? {
+                                return Ok(Step::Enough);
+                            }
+                            let more = self.receive_part(fd, (rest, control_length))?;
+                            if more.full_length == 0 {
+                                // The end of the stream shows again in the next call.
+                                return Ok(Step::Enough);
+                            }
+                            let ends = self.ends_with(&more);
+                            whole.append(self, more);
+                            Ok(match ends || has_enough(whole.received()) {
+                                true => Step::Enough,
+                                false => Step::More,
+                            })
+                        })
                     },
                 )
                 .await;
             match outcome {
-                Ok(Some(more)) if more.full_length > 0 => {
-                    let ends = self.ends_with(&more);
-                    taken.append(more);
-                    if ends {
-                        break;
-                    }
-                }
-                // The end of the stream shows again in the next call.
-                Ok(_) => break,
+                Ok(Step::More) => {}
+                Ok(Step::Enough) => break,
                 Err(fault) => {
                     self.defer_fault(&fault);
                     break;
                 }
             }
         }
-        taken.pop().unwrap_or_else(|| Received::end(false))
     }
 
     /// MSG_PEEK together with MSG_WAITALL: bytes that were peeked at stay readable, so there is no event for "more" but time.
@@ -258,10 +289,9 @@ impl Socket {
         engine: &Engine,
         patience: &Patience,
         asked: (ReceiveRequest, usize),
-        first: Received,
+        taken: &Taken<'_>,
         enough: usize,
-    ) -> Received {
-        let mut latest = first;
+    ) {
         let outcome = self
             .attempt(
                 engine,
@@ -271,7 +301,7 @@ impl Socket {
                 |fd, ready| {
                     let peeked = self.receive_part(fd, asked)?;
                     let grown = peeked.full_length;
-                    latest = peeked;
+                    taken.replace_last(peeked);
                     let over = ready.intersects(Events::RDHUP | Events::ERR | Events::HUP);
                     // An urgent byte is all that keeps a peek from what is behind it, unless the peek began with it.
                     let at_mark = ready.contains(Events::PRI) && !sys::socket::at_mark(fd);
@@ -284,7 +314,6 @@ impl Socket {
             .await;
         // Whatever ended it, what was seen is the answer, and nothing was taken.
         drop(outcome);
-        latest
     }
 
     pub(super) fn receive_now(
@@ -314,12 +343,6 @@ impl Socket {
         }
     }
 
-    fn count_unless_peeked(&self, flags: MessageFlags, messages: &[Received]) {
-        if !flags.contains(MessageFlags::PEEK) {
-            self.count_received(messages);
-        }
-    }
-
     /// Counts what was taken from the socket.
     pub(crate) fn count_received(&self, messages: &[Received]) {
         let bytes: usize = messages.iter().map(|message| message.data.len()).sum();
@@ -329,6 +352,17 @@ impl Socket {
         self.counters
             .bytes_received
             .fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Counts no longer what was given back.
+    pub(crate) fn uncount_received(&self, messages: &[Received]) {
+        let bytes: usize = messages.iter().map(|message| message.data.len()).sum();
+        self.counters
+            .messages_received
+            .fetch_sub(messages.len() as u64, Ordering::Relaxed);
+        self.counters
+            .bytes_received
+            .fetch_sub(bytes as u64, Ordering::Relaxed);
     }
 
     /// Whether a receive with these flags waits: never for the error queue or TCP's urgent byte, where the kernel does not wait either.
@@ -360,15 +394,19 @@ impl Empty for Received {
             flags: MessageFlags::NONE,
             full_length: 0,
             control: Vec::new(),
+            position: Self::NOWHERE,
         }
     }
 }
 
-/// The messages of one recvmmsg(2).
-struct Burst(Vec<Received>);
+/// Whether something was received, and not what a receive ends with instead.
+enum Came {
+    Something,
+    Nothing { is_end: bool },
+}
 
-impl Empty for Burst {
+impl Empty for Came {
     fn end(is_end: bool) -> Self {
-        Self(vec![Received::end(is_end)])
+        Self::Nothing { is_end }
     }
 }

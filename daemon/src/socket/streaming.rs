@@ -22,15 +22,12 @@ impl Socket {
     /// Gives the socket to a stream: from here on calls that send, receive or accept are refused.
     ///
     /// # Errors
-    /// Such a call is under way, or one that was dropped has left what it took.
+    /// Such a call is under way.
     pub(crate) fn begin_streaming(&self) -> Result<(), Error> {
         let turns = (self.sends.try_turn(), self.receives.try_turn());
         let (Some(_sends), Some(_receives)) = turns else {
             return Err(Error::StreamInUse(self.handle));
         };
-        if self.has_kept() {
-            return Err(Error::StreamInUse(self.handle));
-        }
         // Waits for a call in the kernel, which does not wait itself.
         *self
             .streaming

@@ -12,6 +12,8 @@ use std::{
 
 use tokio::sync::Notify;
 
+use super::undo::Undo;
+
 /// Watches one operation.
 ///
 /// One is made for each, and most are never asked anything: it takes a single allocation, its own.
@@ -22,6 +24,9 @@ pub(crate) struct Watch {
     waits: Mutex<Waits>,
     /// Called once, when the operation first waits.
     on_wait: Mutex<Option<OnWait>>,
+    /// Whether somebody may ask for `undo` after the operation's answer.
+    gives_back: bool,
+    undo: Undo,
 }
 
 type OnWait = Box<dyn FnOnce() + Send>;
@@ -33,6 +38,24 @@ struct Waits {
 }
 
 impl Watch {
+    /// Watches an operation whose result is kept until it is acknowledged, and may be given back until then.
+    pub(crate) fn of_kept_result() -> Self {
+        Self {
+            gives_back: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether what the operation takes may be given back after its answer.
+    pub(super) fn gives_back(&self) -> bool {
+        self.gives_back
+    }
+
+    /// What the operation has taken or made.
+    pub(crate) fn undo(&self) -> &Undo {
+        &self.undo
+    }
+
     /// Calls `on_wait` when the operation first waits. To be said before it runs.
     pub(crate) fn on_wait(&self, on_wait: impl FnOnce() + Send + 'static) {
         *self.lock_on_wait() = Some(Box::new(on_wait));

@@ -5,6 +5,7 @@ mod bad_input;
 mod bounds;
 mod cut;
 mod death;
+mod give_back;
 mod over;
 mod promises;
 mod setup;

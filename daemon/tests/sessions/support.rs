@@ -169,7 +169,18 @@ impl Stream {
     }
 
     pub(crate) fn cancel(&self, request_id: u64) {
-        self.say(Incoming::Cancel(CancelOperation { request_id }));
+        self.say(Incoming::Cancel(CancelOperation {
+            request_id,
+            give_back: false,
+        }));
+    }
+
+    /// Cancels the operation, and asks for it to be undone if it has ended.
+    pub(crate) fn give_back(&self, request_id: u64) {
+        self.say(Incoming::Cancel(CancelOperation {
+            request_id,
+            give_back: true,
+        }));
     }
 
     pub(crate) fn acknowledge(&self, request_ids: impl IntoIterator<Item = u64>) {

@@ -204,7 +204,7 @@ impl Reader {
             }
             Some(Incoming::Cancel(cancel)) => {
                 let id = cancel.request_id;
-                if let Err(refusal) = self.session.cancel(id) {
+                if let Err(refusal) = self.session.cancel(id, cancel.give_back) {
                     refuse(id, refusal);
                 }
             }

@@ -58,7 +58,7 @@ impl DatagramFlow {
         };
         let received = socket.take_deferred().and_then(|()| {
             let control_length = shape.control_length + if self.counts_drops { 0 } else { DROPS };
-            socket.receive_marked(count, (request, control_length))
+            socket.receive_messages_now(socket.as_fd(), count, (request, control_length))
         });
         let mut received = match received {
             Ok(received) => received,

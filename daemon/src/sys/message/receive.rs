@@ -39,6 +39,13 @@ pub(crate) struct Received {
     pub(crate) is_end: bool,
     /// Its control messages.
     pub(crate) control: Vec<ControlMessage<ReceivedRights>>,
+    /// Where it was among all that was received of its socket, if the one who receives counts that.
+    pub(crate) position: u64,
+}
+
+impl Received {
+    /// The position of what was in no queue: the end, or what MSG_PEEK has left there.
+    pub(crate) const NOWHERE: u64 = u64::MAX;
 }
 
 /// What [`receive_messages`] received.

@@ -166,6 +166,7 @@ impl Scratch {
             is_end: false,
             // SAFETY: the kernel has just written it, and by this function's contract it is decoded once.
             control: unsafe { control::decode(control) },
+            position: Received::NOWHERE,
         };
         data.fill(0);
         name.fill(0);
