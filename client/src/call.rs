@@ -16,7 +16,7 @@ use tonic_prost::ProstCodec;
 use crate::{
     Client, Error, Result,
     scope::Scope,
-    stream::{self, Ended, Lane, Offer, Stream},
+    stream::{self, Ended, Stream},
 };
 
 /// A request message: which RPC it belongs to, and what an error tells of it.
@@ -183,14 +183,12 @@ impl Client {
 }
 
 /// Carries out an operation on a session's stream.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would hold the request twice"
+)]
 fn run(stream: &Stream, tried: Tried, request: Request) -> impl Future<Output = Result<Outcome>> {
-    let lane = stream::lane_of(&request);
     async move {
-        if let Some(lane) = lane
-            && let Some(outcome) = Box::pin(left_behind(stream, lane, &request)).await?
-        {
-            return Ok(outcome);
-        }
         let scope = Scope::current();
         let extras = scope.as_deref().map(Scope::extras).unwrap_or_default();
         let pending = stream.ask(request, extras);
@@ -201,41 +199,19 @@ fn run(stream: &Stream, tried: Tried, request: Request) -> impl Future<Output = 
     }
 }
 
-/// What an earlier caller, who stopped waiting, left behind for such a request.
-async fn left_behind(stream: &Stream, lane: Lane, request: &Request) -> Result<Option<Outcome>> {
-    let mut want = stream::want_of(request);
-    loop {
-        let offer = stream.left_behind(lane, want).await;
-        match (offer, &mut want) {
-            (Offer::Item(item), _) => return Ok(stream::outcome_of(request, item)),
-            (Offer::NeedsKind, Some(want)) => want.kind = Some(kind(stream, lane).await?),
-            _ => return Ok(None),
-        }
-    }
-}
-
-/// Whether the lane's socket keeps the rest of what is received in part.
-async fn kind(stream: &Stream, lane: Lane) -> Result<stream::Kind> {
-    let request = v1::GetSocketRequest {
-        handle: lane.handle(),
-    };
-    let tried = Tried::of(&request);
-    let asked = stream.ask(Request::GetSocket(request), stream::Extras::default());
-    match outcome_of(tried, asked.await, None)? {
-        Outcome::GetSocket(v1::GetSocketResponse {
-            socket: Some(socket),
-        }) => Ok(stream::kind_of(&socket)),
-        _ => Err(Error::invalid_response(
-            tried,
-            Violation::new("socket", "absent"),
-        )),
-    }
-}
-
 /// The outcome of an operation that has ended, if it is no error.
 pub(crate) fn outcome_of(tried: Tried, ended: Ended, scope: Option<Arc<Scope>>) -> Result<Outcome> {
     match ended {
-        Ended::Result { outcome, timing } => {
+        Ended::Result {
+            outcome,
+            timing,
+            receipt,
+        } => {
+            match (&scope, receipt) {
+                (Some(scope), receipt) => scope.hold(receipt),
+                (None, Some(receipt)) => receipt.accept(),
+                (None, None) => {}
+            }
             // What cannot be decoded is no timing.
             if let Some(scope) = scope
                 && let Ok(timing) = v1::OperationTiming::decode(timing)

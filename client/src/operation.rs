@@ -45,9 +45,20 @@ use crate::{
 /// ([`Builder::unary`](crate::Builder::unary)) are made as they are.
 #[must_use = "does nothing unless awaited"]
 pub struct Operation<'a, T> {
+    /// Dropped first: a connection is given back before its socket is closed.
+    unreceived: Unreceived,
     call: Call<'a, T>,
     scope: Arc<Scope>,
     output: Option<T>,
+}
+
+/// Gives back what the call took, if nobody has received its output when this is dropped.
+struct Unreceived(Arc<Scope>);
+
+impl Drop for Unreceived {
+    fn drop(&mut self) {
+        self.0.give_back();
+    }
 }
 
 /// The future of a call, within its scope.
@@ -74,6 +85,7 @@ impl<'a, T> Operation<'a, T> {
     pub fn new(call: impl Future<Output = T> + Send + 'a) -> Self {
         let scope = Arc::new(Scope::default());
         Self {
+            unreceived: Unreceived(Arc::clone(&scope)),
             call: Box::pin(SCOPE.scope(Arc::clone(&scope), call)),
             scope,
             output: None,
@@ -155,10 +167,14 @@ impl<T> Future for Operation<'_, T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
-        match self.output.take() {
+        let polled = match self.output.take() {
             Some(output) => Poll::Ready(output),
             None => self.call.as_mut().poll(context),
+        };
+        if polled.is_ready() {
+            self.unreceived.0.accept();
         }
+        polled
     }
 }
 

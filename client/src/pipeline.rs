@@ -141,7 +141,7 @@ impl Pipeline {
         });
         if self.client.stream().is_some() {
             match step.start_after(self.last_id) {
-                // What an earlier call left behind was there already.
+                // The session is over.
                 0 => {}
                 id => self.last_id = id,
             }

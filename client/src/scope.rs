@@ -12,7 +12,7 @@ use std::{
 use farsock_proto::v1;
 use tokio::sync::Notify;
 
-use crate::stream::Extras;
+use crate::stream::{Extras, Receipt};
 
 tokio::task_local! {
     pub(crate) static SCOPE: Arc<Scope>;
@@ -25,6 +25,8 @@ pub(crate) struct Scope {
     /// The request id of the last operation; 0 before.
     last_id: AtomicU64,
     timing: Mutex<Option<v1::OperationTiming>>,
+    /// Of the last result, which the caller does not have yet.
+    receipt: Mutex<Option<Receipt>>,
 }
 
 impl Scope {
@@ -55,8 +57,29 @@ impl Scope {
         lock(&self.extras).waiting.clone()
     }
 
+    /// An operation of that id is started: what the one before it took was received.
     pub(crate) fn started(&self, id: u64) {
+        self.accept();
         self.last_id.store(id, Ordering::Relaxed);
+    }
+
+    /// The last operation has ended, and its result is on the way to the caller.
+    pub(crate) fn hold(&self, receipt: Option<Receipt>) {
+        *lock(&self.receipt) = receipt;
+    }
+
+    /// The caller has the result.
+    pub(crate) fn accept(&self) {
+        let receipt = lock(&self.receipt).take();
+        if let Some(receipt) = receipt {
+            receipt.accept();
+        }
+    }
+
+    /// The caller does not get the result: what was taken is given back.
+    pub(crate) fn give_back(&self) {
+        let receipt = lock(&self.receipt).take();
+        drop(receipt);
     }
 
     pub(crate) fn last_id(&self) -> u64 {

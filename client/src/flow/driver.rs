@@ -91,9 +91,17 @@ enum End {
 }
 
 /// Ends when both directions have, when the user has let go and all is taken, or when there is no way back.
-pub(super) async fn drive<K: Kind>(flow: Arc<Flow<K>>, way: Way) {
+/// Begins after `settled`, when the socket has again what calls took that were dropped: that is on the way on another connection.
+pub(super) async fn drive<K: Kind>(
+    flow: Arc<Flow<K>>,
+    way: Way,
+    settled: Option<impl Future<Output = ()>>,
+) {
     // However this task ends, nobody waits for it any more.
     let _end = DriverEnd(Arc::clone(&flow));
+    if let Some(settled) = settled {
+        settled.await;
+    }
     if let Err(why) = stay_open(&flow, &way).await {
         flow.give_up(why);
     }

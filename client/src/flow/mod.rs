@@ -158,8 +158,11 @@ impl<K: Kind> Flow<K> {
         let client = socket.client();
         let flow = Arc::new(Self::new(kind, socket.handle()));
         let way = driver::Way::of(client);
+        let settled = client
+            .stream()
+            .map(|stream| stream.settled(socket.handle()));
         let pump = client.transport().bulk_pump.clone();
-        pump.run(driver::drive(Arc::clone(&flow), way));
+        pump.run(driver::drive(Arc::clone(&flow), way, settled));
         flow
     }
 

@@ -35,12 +35,13 @@ pub(crate) mod splice;
 /// one, until somebody closes it.
 ///
 /// Dropping the future of a call that waits ends the wait in the daemon, which has then taken nothing
-/// from the socket. If the answer came first, nothing is lost in a session: what an accept, a recv or
-/// a recv_from took is kept, and is what the next accept or receive of this client on that socket
-/// gets (a shorter receive gets a part of a stream's bytes, and a datagram cut off). It is not what
-/// poll or recv_messages see, a recv_from does not learn the sender of what a recv took, and what a
-/// dropped recv_messages took is lost. Without a session the answer is lost: an accepted connection
-/// then stays in the daemon, where [`Client::sockets`] lists it.
+/// from the socket. If the answer came first, nothing is lost in a session: what an accept or a receive
+/// took is given back to the socket, and is what the next accept, receive, splice or stream gets, whoever
+/// makes it, and what poll sees. What a call makes on this client after the drop finds it there. Bytes that
+/// another receive of the same socket, under way at the same time, has received meanwhile stay that one's;
+/// what MSG_TRUNC or a short `length` cut off a message is gone. So a call that is dropped sooner than a round
+/// trip takes never receives anything: give it a `timeout` of zero instead. Without a session the answer is lost: an
+/// accepted connection then stays in the daemon, where [`Client::sockets`] lists it.
 #[derive(Debug)]
 pub struct RemoteSocket {
     client: Client,

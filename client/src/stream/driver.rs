@@ -250,6 +250,7 @@ fn receive(shared: &Shared, message: HeardMessage) -> Option<std::time::Instant>
                 Some(outcome) => Ended::Result {
                     outcome: Box::new(outcome),
                     timing: ended.timing,
+                    receipt: None,
                 },
                 None => Ended::Lost(Status::internal(
                     "the daemon's result is of no kind known here",

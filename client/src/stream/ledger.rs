@@ -2,7 +2,8 @@
 //! to the daemon next, and what again after a broken connection. Pure: time is passed in.
 //!
 //! Invariants: ids count up from 1 and name one operation each. An operation is unsent, sent or
-//! gone; it goes with its one result, and never twice. Unsent operations go out in the order of
+//! gone; it goes with its one result, and never twice. One that took something stays until its caller has
+//! the result, or the daemon has said that it is undone: only then is the result acknowledged. Unsent operations go out in the order of
 //! their ids as far as the daemon has room, and nothing goes out before the daemon has told what it
 //! knows. A result is acknowledged after it was delivered, again and again until the daemon has
 //! forgotten it.
@@ -38,7 +39,11 @@ pub(crate) enum Saying<O> {
     /// Start this operation.
     Start(u64, O),
     /// End it.
-    Cancel(u64),
+    Cancel {
+        id: u64,
+        /// And undo it, if it has ended.
+        give_back: bool,
+    },
     /// Let these results go.
     Acknowledge(Vec<u64>),
     /// The client lives.
@@ -55,6 +60,10 @@ pub(crate) struct Asked<O, W> {
     pub(crate) room: usize,
     /// Whether it may use the room that is kept for operations that make room.
     pub(crate) urgent: bool,
+    /// Whether it takes or makes something that is given back if nobody waits for it any more.
+    pub(crate) gives_back: bool,
+    /// The socket that it takes from; 0 for none.
+    pub(crate) takes_from: u64,
 }
 
 /// What becomes of an operation that nobody waits for any more.
@@ -92,8 +101,10 @@ pub(crate) struct Ledger<O, W> {
 
 #[derive(Debug)]
 struct Entry<O, W> {
-    asked: Asked<O, W>,
+    asked: Asked<O, Option<W>>,
     cancelled: bool,
+    /// When its result came, which its caller does not have yet.
+    ended: Option<Instant>,
 }
 
 impl<O: Clone, W> Ledger<O, W> {
@@ -119,9 +130,20 @@ impl<O: Clone, W> Ledger<O, W> {
     pub(crate) fn ask(&mut self, asked: Asked<O, W>) -> u64 {
         self.last_id += 1;
         self.queue(self.last_id, asked.urgent);
-        let cancelled = false;
-        self.entries
-            .insert(self.last_id, Entry { asked, cancelled });
+        let asked = Asked {
+            operation: asked.operation,
+            waiter: Some(asked.waiter),
+            room: asked.room,
+            urgent: asked.urgent,
+            gives_back: asked.gives_back,
+            takes_from: asked.takes_from,
+        };
+        let entry = Entry {
+            asked,
+            cancelled: false,
+            ended: None,
+        };
+        self.entries.insert(self.last_id, entry);
         self.last_id
     }
 
@@ -134,8 +156,8 @@ impl<O: Clone, W> Ledger<O, W> {
     /// Nobody waits for the operation any more.
     pub(crate) fn cancel(&mut self, id: u64) -> Cancelled<W> {
         if self.unqueue(id) {
-            return match self.entries.remove(&id) {
-                Some(entry) => Cancelled::Unsent(entry.asked.waiter),
+            return match self.entries.remove(&id).and_then(|it| it.asked.waiter) {
+                Some(waiter) => Cancelled::Unsent(waiter),
                 None => Cancelled::Unknown,
             };
         }
@@ -149,19 +171,60 @@ impl<O: Clone, W> Ledger<O, W> {
         Cancelled::Sent
     }
 
-    /// A result of `bytes` has come. Tells who gets it; nobody, if it came before.
-    pub(crate) fn ended(&mut self, id: u64, bytes: usize, now: Instant) -> Option<W> {
+    /// A result of `bytes` has come. Returns who gets it; nobody, if it came before or if nobody waits.
+    pub(crate) fn ended(
+        &mut self,
+        id: u64,
+        bytes: usize,
+        succeeded: bool,
+        now: Instant,
+    ) -> Option<W> {
+        let entry = self.entries.get_mut(&id)?;
+        if entry.asked.gives_back && succeeded {
+            if entry.cancelled || entry.ended.is_some() {
+                // Undone, it ends once more.
+                return None;
+            }
+            entry.ended = Some(now);
+            let waiter = entry.asked.waiter.take();
+            let room = std::mem::replace(&mut entry.asked.room, bytes);
+            self.in_flight_bytes = self.in_flight_bytes - room + bytes;
+            return waiter;
+        }
         let entry = self.take(id)?;
+        self.unacknowledge(id, bytes, now);
+        entry.asked.waiter
+    }
+
+    /// The caller has the result of an operation that could have been given back until now.
+    pub(crate) fn accepted(&mut self, id: u64) {
+        let ended = self
+            .entries
+            .get(&id)
+            .and_then(|entry| entry.ended.filter(|_| !entry.cancelled));
+        if let Some(ended) = ended
+            && let Some(entry) = self.take(id)
+        {
+            self.unacknowledge(id, entry.asked.room, ended);
+        }
+    }
+
+    /// Whether the daemon has said of all cancelled operations that took from the socket that they are undone.
+    pub(crate) fn is_settled(&self, handle: u64) -> bool {
+        let mut entries = self.entries.values();
+        entries.all(|entry| !entry.cancelled || entry.asked.takes_from != handle)
+    }
+
+    fn unacknowledge(&mut self, id: u64, bytes: usize, since: Instant) {
         self.unacknowledged.push(id);
         self.unacknowledged_bytes += bytes;
-        self.unacknowledged_since.get_or_insert(now);
-        Some(entry.asked.waiter)
+        self.unacknowledged_since.get_or_insert(since);
     }
 
     /// The daemon has refused to start the operation. Tells whose it was; nobody's, if another
     /// message was refused.
     pub(crate) fn refused(&mut self, id: u64) -> Option<W> {
-        self.take(id).map(|entry| entry.asked.waiter)
+        self.take(id).and_then(|entry| entry.asked.waiter)
     }
 
     /// Whether no operation is under way.
@@ -173,7 +236,7 @@ impl<O: Clone, W> Ledger<O, W> {
     pub(crate) fn waiter(&mut self, id: u64) -> Option<&mut W> {
         self.entries
             .get_mut(&id)
-            .map(|entry| &mut entry.asked.waiter)
+            .and_then(|entry| entry.asked.waiter.as_mut())
     }
 
     /// The stream is attached, and the daemon knows these ids. Returns those who waited for
@@ -186,11 +249,13 @@ impl<O: Clone, W> Ledger<O, W> {
 
         let mut gone = Vec::new();
         for id in self.sent() {
-            let cancelled = self.entries.get(&id).is_some_and(|entry| entry.cancelled);
-            match (known.contains(&id), cancelled) {
+            let entry = &self.entries[&id];
+            match (known.contains(&id), entry.cancelled) {
                 (true, true) => self.cancels.push_back(id),
                 (true, false) => {}
-                (false, true) => gone.extend(self.take(id).map(|entry| entry.asked.waiter)),
+                (false, true) => gone.extend(self.take(id).and_then(|it| it.asked.waiter)),
+                // Its result is here.
+                (false, false) if entry.ended.is_some() => {}
                 (false, false) => {
                     let asked = &self.entries[&id].asked;
                     self.in_flight_bytes -= asked.room;
@@ -249,13 +314,15 @@ impl<O: Clone, W> Ledger<O, W> {
         self.urgent.clear();
         std::mem::take(&mut self.entries)
             .into_values()
-            .map(|entry| entry.asked.waiter)
+            .filter_map(|entry| entry.asked.waiter)
             .collect()
     }
 
     fn due(&mut self, now: Instant) -> Option<Saying<O>> {
         if let Some(id) = self.cancels.pop_front() {
-            return Some(Saying::Cancel(id));
+            let entry = self.entries.get(&id);
+            let give_back = entry.is_some_and(|entry| entry.asked.gives_back);
+            return Some(Saying::Cancel { id, give_back });
         }
         let next = self.next_unsent();
         if self.acknowledgement_is_due(now, next) {

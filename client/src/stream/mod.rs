@@ -10,12 +10,10 @@ mod backoff;
 mod driver;
 mod ledger;
 mod pending;
-mod returned;
 mod state;
 mod wire;
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -32,14 +30,12 @@ pub(crate) use self::{
     backoff::Backoff,
     driver::{Terms, expired},
     ledger::Limits,
-    pending::Pending,
-    returned::{Kind, Lane, Offer, Want},
-    wire::{kind_of, lane_of, outcome_of, status_of, too_long, want_of},
+    pending::{Pending, Receipt},
+    wire::{status_of, too_long},
 };
 use self::{
     ledger::{Cancelled, Ledger},
-    returned::{Item, Returned},
-    state::{Asking, Salvage, State, Waiter},
+    state::{Asking, State, Waiter},
     wire::SentRequest,
 };
 use crate::{Error, SessionState, call::Tried, client::Transport, pump::Pump};
@@ -69,6 +65,8 @@ pub(crate) enum Ended {
         outcome: Box<Outcome>,
         /// An encoded [`OperationTiming`](farsock_proto::v1::OperationTiming): few want to know.
         timing: Bytes,
+        /// Present if it took something, which is given back unless this is accepted.
+        receipt: Option<Receipt>,
     },
     /// It was refused before it started.
     Refused(Status),
@@ -104,8 +102,6 @@ impl Stream {
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 ledger: Ledger::new(terms.limits, now()),
-                returned: Returned::default(),
-                abandoned: HashMap::new(),
                 outgoing: None,
                 over: None,
             }),
@@ -163,7 +159,7 @@ impl Stream {
     /// Sends an operation, or queues it where there is no room or no connection.
     pub(crate) fn ask(&self, request: Request, extras: Extras) -> Pending {
         let asking = Asking::of(request);
-        let salvage = asking.salvage;
+        let gives_back = asking.gives_back;
         let (answer, receiver) = oneshot::channel();
         let mut state = self.shared.lock();
         // Alone on its way, it goes out from here. Of many at once the driver sends several by one system call.
@@ -188,7 +184,7 @@ impl Stream {
         if let Some(shift) = shift {
             shift.work();
         }
-        Pending::new(Arc::clone(&self.shared), id, receiver, salvage)
+        Pending::new(Arc::clone(&self.shared), id, receiver, gives_back)
     }
 
     /// Closes a handle that nobody holds any more, and tells nobody how it went.
@@ -196,30 +192,23 @@ impl Stream {
         self.shared.lock().close_unwatched(handle);
     }
 
-    /// Takes what an earlier caller left behind. Waits while it is not known whether one did.
-    pub(crate) async fn left_behind(&self, lane: Lane, want: Option<Want>) -> Offer {
-        loop {
-            let resolved = self.shared.resolved.notified();
-            tokio::pin!(resolved);
-            {
-                let mut state = self.shared.lock();
-                if state.is_empty(lane) {
-                    return Offer::Nothing;
+    /// Waits until what dropped calls took of the socket is there again: another connection to the daemon finds it then.
+    pub(crate) fn settled(&self, handle: u64) -> impl Future<Output = ()> + Send + 'static {
+        let shared = Arc::clone(&self.shared);
+        async move {
+            loop {
+                let resolved = shared.resolved.notified();
+                tokio::pin!(resolved);
+                {
+                    let state = shared.lock();
+                    if state.over.is_some() || state.ledger.is_settled(handle) {
+                        return;
+                    }
+                    // Under the lock, so that no resolution comes between.
+                    resolved.as_mut().enable();
                 }
-                let offer = match want {
-                    Some(want) => state.returned.take_data(lane, want),
-                    None => match state.returned.take_connection(lane) {
-                        Some(connection) => Offer::Item(Item::Connection(connection)),
-                        None => Offer::Nothing,
-                    },
-                };
-                if offer != Offer::Nothing || !state.abandoned.contains_key(&lane) {
-                    return offer;
-                }
-                // Under the lock, so that no resolution comes between.
-                resolved.as_mut().enable();
+                resolved.await;
             }
-            resolved.await;
         }
     }
 }
@@ -238,7 +227,7 @@ impl Drop for Stream {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// An abandoned operation has ended.
+    /// The daemon has ended an operation that nobody waits for.
     resolved: Notify,
     /// The last client is gone.
     closing: Notify,
@@ -251,24 +240,23 @@ impl Shared {
         lock(&self.state)
     }
 
-    /// The caller of an operation has gone.
-    fn abandon(&self, id: u64, answer: &mut oneshot::Receiver<Ended>, salvage: Salvage) {
+    /// The caller of an operation has gone, before it had the result.
+    fn abandon(&self, id: u64) {
         let mut state = self.lock();
-        // Results are handed over under the lock: it is either here, or to come.
-        if let Ok(ended) = answer.try_recv() {
-            state.save(salvage, ended);
-        } else if let Cancelled::Sent = state.ledger.cancel(id) {
+        if let Cancelled::Sent = state.ledger.cancel(id) {
             if let Some(waiter) = state.ledger.waiter(id) {
                 waiter.answer = None;
                 waiter.waiting = None;
             }
-            if let Salvage::Lane(lane) = salvage {
-                state.abandoned.entry(lane).or_default().count += 1;
-            }
             state.send(now());
         }
-        drop(state);
-        self.resolved.notify_waiters();
+    }
+
+    /// The caller of an operation has the result.
+    fn accepted(&self, id: u64) {
+        let mut state = self.lock();
+        state.ledger.accepted(id);
+        state.send(now());
     }
 
     /// A stream is attached, to a daemon that knows these ids.
@@ -276,9 +264,8 @@ impl Shared {
         let mut state = self.lock();
         state.outgoing = Some(outgoing);
         let now = now();
-        for waiter in state.ledger.attached(known, now) {
-            state.resolve(waiter.salvage);
-        }
+        // Nobody waits for what has gone.
+        drop(state.ledger.attached(known, now));
         state.send(now);
         drop(state);
         self.resolved.notify_waiters();
@@ -312,7 +299,6 @@ impl Shared {
     fn give_up(&self, why: Status) {
         let mut state = self.lock();
         state.outgoing = None;
-        state.abandoned.clear();
         for waiter in state.ledger.give_up() {
             if let Some(answer) = waiter.answer {
                 // Its caller may have gone.
@@ -344,8 +330,12 @@ impl Shared {
     fn ended(&self, id: u64, bytes: usize, ended: Ended) -> Option<Instant> {
         let now = now();
         let mut state = self.lock();
-        let waiter = state.ledger.ended(id, bytes, now);
-        self.hand_over(&mut state, waiter, ended);
+        let succeeded = match &ended {
+            Ended::Result { outcome, .. } => !matches!(**outcome, Outcome::Error(_)),
+            Ended::Refused(_) | Ended::Lost(_) => false,
+        };
+        let waiter = state.ledger.ended(id, bytes, succeeded, now);
+        self.hand_over(waiter, ended);
         state.send(now);
         state.ledger.deadline()
     }
@@ -354,7 +344,7 @@ impl Shared {
     fn refused(&self, id: u64, error: OperationError) {
         let mut state = self.lock();
         let waiter = state.ledger.refused(id);
-        self.hand_over(&mut state, waiter, Ended::Refused(status_of(error)));
+        self.hand_over(waiter, Ended::Refused(status_of(error)));
         state.send(now());
     }
 
@@ -365,21 +355,12 @@ impl Shared {
         state.ledger.deadline()
     }
 
-    fn hand_over(&self, state: &mut State, waiter: Option<Waiter>, ended: Ended) {
-        let Some(waiter) = waiter else {
-            return;
-        };
-        match waiter.answer {
-            Some(answer) => {
-                if let Err(ended) = answer.send(ended) {
-                    state.save(waiter.salvage, ended);
-                }
-            }
-            None => {
-                state.save(waiter.salvage, ended);
-                state.resolve(waiter.salvage);
-                self.resolved.notify_waiters();
-            }
+    /// Under the lock: whoever drops a call finds the result here, or to come.
+    fn hand_over(&self, waiter: Option<Waiter>, ended: Ended) {
+        match waiter.and_then(|waiter| waiter.answer) {
+            // Its caller may go at this moment, and cancels then.
+            Some(answer) => drop(answer.send(ended)),
+            None => self.resolved.notify_waiters(),
         }
     }
 }

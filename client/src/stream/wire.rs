@@ -1,30 +1,24 @@
-//! Between the stream's messages and what the ledger and the lanes are made of.
+//! Between the stream's messages and what the ledger is made of.
 
 use bytes::Bytes;
 use farsock_proto::{
     Violation, codec,
     v1::{
-        self, AcknowledgeResults, Attach, Attached, CancelOperation, KeepAlive, MessageFlag,
-        Operation, OperationError, OperationResult, OperationWaiting, RequestRefused,
-        operation::Request, operation_result::Outcome,
+        AcknowledgeResults, Attach, Attached, CancelOperation, KeepAlive, Operation,
+        OperationError, OperationResult, OperationWaiting, RequestRefused, operation::Request,
     },
 };
 use prost::Message as _;
 use tonic::{Code, Status};
 
-use super::{
-    Kind, Lane, Want,
-    ledger::Saying,
-    returned::{Data, Item},
-    state::Outgoing,
-};
+use super::{ledger::Saying, state::Outgoing};
 
 /// What a receive takes if its request does not say.
 const DEFAULT_LENGTH: usize = 65_536;
 /// The most bytes that a message has beside the operation in it: two ids, a time, a flag, and the lengths.
 pub(super) const MOST_BESIDE: usize = 64;
 
-/// [`v1::OperateRequest`] as it goes out, where an operation is encoded already: the same on the wire.
+/// `v1::OperateRequest` as it goes out, where an operation is encoded already: the same on the wire.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct SentRequest {
     #[prost(oneof = "SentMessage", tags = "1, 2, 3, 4, 5")]
@@ -45,7 +39,7 @@ pub(super) enum SentMessage {
     KeepAlive(KeepAlive),
 }
 
-/// [`v1::StartOperation`].
+/// `v1::StartOperation`.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct SentStart {
     #[prost(uint64, tag = "1")]
@@ -69,7 +63,7 @@ impl SentRequest {
     }
 }
 
-/// [`v1::OperateResponse`] as it is heard.
+/// `v1::OperateResponse` as it is heard.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct HeardResponse {
     #[prost(oneof = "HeardMessage", tags = "1, 2, 3, 4")]
@@ -88,14 +82,14 @@ pub(super) enum HeardMessage {
     Refused(RequestRefused),
 }
 
-/// [`v1::OperationEnded`], whose timing few want to know: half of the message, and of the time it takes to read.
+/// `v1::OperationEnded`, whose timing few want to know: half of the message, and of the time it takes to read.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct HeardEnded {
     #[prost(uint64, tag = "1")]
     pub(super) request_id: u64,
     #[prost(message, optional, tag = "2")]
     pub(super) result: Option<OperationResult>,
-    /// A [`v1::OperationTiming`].
+    /// A `v1::OperationTiming`.
     #[prost(bytes = "bytes", tag = "3")]
     pub(super) timing: Bytes,
 }
@@ -132,9 +126,9 @@ pub(super) fn message(saying: Saying<Outgoing>) -> SentRequest {
             notify_waiting: outgoing.notify_waiting,
             operation: outgoing.operation,
         }),
-        Saying::Cancel(request_id) => SentMessage::Cancel(CancelOperation {
-            request_id,
-            give_back: false,
+        Saying::Cancel { id, give_back } => SentMessage::Cancel(CancelOperation {
+            request_id: id,
+            give_back,
         }),
         Saying::Acknowledge(request_ids) => {
             SentMessage::Acknowledge(AcknowledgeResults { request_ids })
@@ -154,88 +148,27 @@ pub(crate) fn status_of(error: OperationError) -> Status {
     Status::with_details(code, error.message, details.encode_to_vec().into())
 }
 
-/// The lane that a call takes something from.
-pub(crate) fn lane_of(request: &Request) -> Option<Lane> {
-    let receive = |handle, flags: &[i32]| Lane::Receive {
-        handle,
-        out_of_band: has(flags, MessageFlag::Oob),
-        error_queue: has(flags, MessageFlag::Errqueue),
-    };
+/// Whether the request takes or makes something that is given back if its caller has gone: see [`CancelOperation`]'s `give_back`.
+pub(super) fn gives_back(request: &Request) -> bool {
     match request {
-        Request::Accept(accept) => Some(Lane::Accept {
-            handle: accept.handle,
-            nonblocking: accept.nonblocking,
-        }),
-        Request::Recv(recv) => Some(receive(recv.handle, &recv.flags)),
-        Request::RecvFrom(recv) => Some(receive(recv.handle, &recv.flags)),
-        _ => None,
+        Request::Accept(_) | Request::Recv(_) | Request::RecvFrom(_) | Request::RecvMessages(_) => {
+            true
+        }
+        // A number that the client chose has an owner from the start.
+        Request::CreateSocket(create) => create.new_handle == 0,
+        Request::CreateSocketPair(create) => create.new_first == 0,
+        _ => false,
     }
 }
 
-/// How a receive wants data; none for other calls.
-pub(crate) fn want_of(request: &Request) -> Option<Want> {
-    let (length, flags) = match request {
-        Request::Recv(recv) => (recv.length, &recv.flags),
-        Request::RecvFrom(recv) => (recv.length, &recv.flags),
-        _ => return None,
-    };
-    Some(Want {
-        length: bytes(length),
-        peek: has(flags, MessageFlag::Peek),
-        kind: None,
-    })
-}
-
-/// What a call took, if it can be given to another.
-pub(super) fn item_of(outcome: Outcome) -> Option<Item> {
-    match outcome {
-        Outcome::Accept(connection) => Some(Item::Connection(connection)),
-        Outcome::Recv(received) if !received.end_of_stream => Some(Item::Data(Data {
-            data: received.payload.map(Bytes::from).unwrap_or_default(),
-            address: None,
-            // The end can be received again.
-            end_of_stream: false,
-            flags: received.flags,
-            full_length: received.full_length,
-        })),
-        Outcome::RecvFrom(received) if !received.end_of_stream => Some(Item::Data(Data {
-            data: received.payload.map(Bytes::from).unwrap_or_default(),
-            address: received.address,
-            // The end can be received again.
-            end_of_stream: false,
-            flags: received.flags,
-            full_length: received.full_length,
-        })),
-        _ => None,
-    }
-}
-
-/// The answer that such a request gets of what was taken before.
-pub(crate) fn outcome_of(request: &Request, item: Item) -> Option<Outcome> {
-    match (request, item) {
-        (Request::Accept(_), Item::Connection(connection)) => Some(Outcome::Accept(connection)),
-        (Request::Recv(_), Item::Data(data)) => Some(Outcome::Recv(v1::RecvResponse {
-            payload: Some(v1::recv_response::Payload::Data(data.data)),
-            end_of_stream: data.end_of_stream,
-            flags: data.flags,
-            full_length: data.full_length,
-        })),
-        (Request::RecvFrom(_), Item::Data(data)) => Some(Outcome::RecvFrom(v1::RecvFromResponse {
-            payload: Some(v1::recv_from_response::Payload::Data(data.data)),
-            address: data.address,
-            end_of_stream: data.end_of_stream,
-            flags: data.flags,
-            full_length: data.full_length,
-        })),
-        _ => None,
-    }
-}
-
-/// What becomes of data that is longer than wanted, by the socket's type.
-pub(crate) fn kind_of(socket: &v1::Socket) -> Kind {
-    match socket.r#type() {
-        v1::SocketType::Stream => Kind::Stream,
-        _ => Kind::Messages,
+/// The socket that the request takes something from; 0 for none.
+pub(super) fn takes_from(request: &Request) -> u64 {
+    match request {
+        Request::Accept(accept) => accept.handle,
+        Request::Recv(recv) => recv.handle,
+        Request::RecvFrom(recv) => recv.handle,
+        Request::RecvMessages(recv) => recv.handle,
+        _ => 0,
     }
 }
 
@@ -266,13 +199,11 @@ fn bytes(length: Option<i64>) -> usize {
     })
 }
 
-fn has(flags: &[i32], flag: MessageFlag) -> bool {
-    flags.contains(&flag.into())
-}
-
 #[cfg(test)]
 mod tests {
-    use farsock_proto::v1::{OperateRequest, StartOperation, operate_request::Message};
+    use farsock_proto::v1::{
+        self, OperateRequest, StartOperation, operate_request::Message, operation_result::Outcome,
+    };
 
     use super::*;
 
@@ -340,10 +271,13 @@ mod tests {
                 }),
             ),
             (
-                Saying::Cancel(8),
+                Saying::Cancel {
+                    id: 8,
+                    give_back: true,
+                },
                 Message::Cancel(CancelOperation {
                     request_id: 8,
-                    give_back: false,
+                    give_back: true,
                 }),
             ),
             (

@@ -3,6 +3,7 @@
 
 mod cancel;
 mod cut;
+mod drops;
 mod expiry;
 mod fake;
 mod net;

@@ -21,7 +21,10 @@ struct Daemon {
     running: BTreeSet<u64>,
     kept: BTreeSet<u64>,
     gone: BTreeSet<u64>,
-    cancelled: BTreeSet<u64>,
+    /// Those that were undone.
+    undone: BTreeSet<u64>,
+    /// What is said again, of operations that were undone after their end.
+    again: Vec<u64>,
     /// What each known operation takes: its room, and then its result.
     bytes: BTreeMap<u64, usize>,
     most_in_flight: usize,
@@ -47,8 +50,12 @@ impl Daemon {
                 self.most_in_flight = self.most_in_flight.max(self.running.len());
                 self.most_known = self.most_known.max(self.running.len() + self.kept.len());
             }
-            Saying::Cancel(id) => {
-                self.cancelled.insert(id);
+            Saying::Cancel { id, give_back } => {
+                assert!(!self.gone.contains(&id), "{id} was acknowledged");
+                if give_back && (self.running.contains(&id) || self.kept.contains(&id)) {
+                    self.undone.insert(id);
+                    self.again.extend(self.kept.get(&id).copied());
+                }
             }
             Saying::Acknowledge(ids) => {
                 for id in ids {
@@ -79,8 +86,11 @@ enum Event {
     Ask {
         room: usize,
         urgent: bool,
+        gives_back: bool,
     },
     Cancel(usize),
+    /// A caller takes a result that could be given back until then.
+    Accept(usize),
     /// The client says what it has to say.
     Say,
     /// The daemon hears some of it.
@@ -97,9 +107,10 @@ enum Event {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        6 => (0_usize..400, prop::bool::weighted(0.1))
-            .prop_map(|(room, urgent)| Event::Ask { room, urgent }),
-        1 => (0_usize..20).prop_map(Event::Cancel),
+        6 => (0_usize..400, prop::bool::weighted(0.1), prop::bool::ANY)
+            .prop_map(|(room, urgent, gives_back)| Event::Ask { room, urgent, gives_back }),
+        2 => (0_usize..20).prop_map(Event::Cancel),
+        2 => (0_usize..20).prop_map(Event::Accept),
         6 => Just(Event::Say),
         6 => (1_usize..6).prop_map(Event::Hear),
         6 => (0_usize..6).prop_map(Event::End),
@@ -116,8 +127,12 @@ struct World {
     attached: bool,
     /// On the way to the daemon.
     up: VecDeque<Saying<u32>>,
-    /// Results on the way to the client.
-    down: VecDeque<u64>,
+    /// Results on the way to the client, and whether they are successes.
+    down: VecDeque<(u64, bool)>,
+    gives_back: BTreeSet<u64>,
+    /// Results that are with callers who may still let go of them.
+    unaccepted: BTreeSet<u64>,
+    dropped: BTreeSet<u64>,
     asked: Vec<u64>,
     /// What has come to callers.
     results: BTreeMap<u64, usize>,
@@ -134,6 +149,9 @@ impl World {
             attached: false,
             up: VecDeque::new(),
             down: VecDeque::new(),
+            gives_back: BTreeSet::new(),
+            unaccepted: BTreeSet::new(),
+            dropped: BTreeSet::new(),
             asked: Vec::new(),
             results: BTreeMap::new(),
             never_sent: BTreeSet::new(),
@@ -143,7 +161,11 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Ask { room, urgent } => {
+            Event::Ask {
+                room,
+                urgent,
+                gives_back,
+            } => {
                 let waiter = self.asked.len() as u64 + 1;
                 let operation = u32::try_from(room).expect("small");
                 let id = self.ledger.ask(Asked {
@@ -151,16 +173,36 @@ impl World {
                     waiter,
                     room,
                     urgent,
+                    gives_back,
+                    takes_from: 0,
                 });
                 assert_eq!(id, waiter, "ids count up from 1");
                 self.asked.push(id);
+                if gives_back {
+                    self.gives_back.insert(id);
+                }
             }
             Event::Cancel(which) => {
-                if let Some(&id) = self.asked.get(which)
-                    && let Cancelled::Unsent(waiter) = self.ledger.cancel(id)
-                {
-                    assert_eq!(waiter, id);
-                    self.never_sent.insert(id);
+                let Some(&id) = self.asked.get(which) else {
+                    return;
+                };
+                match self.ledger.cancel(id) {
+                    Cancelled::Unsent(waiter) => {
+                        assert_eq!(waiter, id);
+                        self.never_sent.insert(id);
+                    }
+                    Cancelled::Sent => {
+                        self.dropped.insert(id);
+                        self.unaccepted.remove(&id);
+                    }
+                    Cancelled::Unknown => {}
+                }
+            }
+            Event::Accept(which) => {
+                if let Some(&id) = self.unaccepted.iter().nth(which) {
+                    self.unaccepted.remove(&id);
+                    self.ledger.accepted(id);
+                    *self.results.entry(id).or_default() += 1;
                 }
             }
             Event::Say => {
@@ -172,22 +214,30 @@ impl World {
             Event::Hear(count) => {
                 for saying in self.up.drain(..count.min(self.up.len())) {
                     self.daemon.hear(saying);
+                    for id in self.daemon.again.drain(..) {
+                        self.down.push_back((id, false));
+                    }
                 }
             }
             Event::End(which) => {
                 if let Some(&id) = self.daemon.running.iter().nth(which) {
                     self.daemon.end(id);
                     if self.attached {
-                        self.down.push_back(id);
+                        let succeeded = !self.daemon.undone.contains(&id);
+                        self.down.push_back((id, succeeded));
                     }
                 }
             }
             Event::Deliver(count) => {
-                for id in self.down.drain(..count.min(self.down.len())) {
+                for (id, succeeded) in self.down.drain(..count.min(self.down.len())) {
                     let bytes = self.daemon.bytes.get(&id).copied().unwrap_or(0);
-                    if let Some(waiter) = self.ledger.ended(id, bytes, self.now) {
+                    if let Some(waiter) = self.ledger.ended(id, bytes, succeeded, self.now) {
                         assert_eq!(waiter, id);
-                        *self.results.entry(id).or_default() += 1;
+                        if self.gives_back.contains(&id) && succeeded {
+                            assert!(self.unaccepted.insert(id), "{id} came twice");
+                        } else {
+                            *self.results.entry(id).or_default() += 1;
+                        }
                     }
                 }
             }
@@ -203,7 +253,9 @@ impl World {
                     assert!(!self.daemon.started.contains_key(&waiter));
                     self.never_sent.insert(waiter);
                 }
-                self.down.extend(self.daemon.kept.iter().copied());
+                let Daemon { kept, undone, .. } = &self.daemon;
+                self.down
+                    .extend(kept.iter().map(|id| (*id, !undone.contains(id))));
             }
             Event::Attach => {}
             Event::Pass(ms) => self.now += Duration::from_millis(ms),
@@ -219,6 +271,7 @@ impl World {
                 Event::Hear(1_000),
                 Event::End(0),
                 Event::Deliver(1_000),
+                Event::Accept(0),
                 Event::Pass(25),
             ] {
                 self.happen(event);
@@ -240,7 +293,16 @@ proptest! {
         for id in &world.asked {
             let times = usize::from(!world.never_sent.contains(id));
             prop_assert_eq!(world.daemon.started.get(id).copied().unwrap_or(0), times);
-            prop_assert_eq!(world.results.get(id).copied().unwrap_or(0), times);
+            // What was taken has gone to the caller, or back.
+            let back = world.gives_back.contains(id) && world.dropped.contains(id);
+            prop_assert_eq!(world.daemon.undone.contains(id), back && times == 1);
+            let results = world.results.get(id).copied().unwrap_or(0);
+            if world.daemon.undone.contains(id) {
+                // Of one that was undone the dropped caller hears its failure, or nothing.
+                prop_assert!(results <= 1);
+            } else {
+                prop_assert_eq!(results, times);
+            }
         }
         prop_assert!(world.daemon.kept.is_empty(), "all is acknowledged");
         prop_assert!(world.daemon.most_in_flight <= LIMITS.in_flight);
@@ -257,7 +319,11 @@ proptest! {
         for event in events {
             // What makes room may overtake what waits for it.
             let event = match event {
-                Event::Ask { room, .. } => Event::Ask { room, urgent: false },
+                Event::Ask { room, gives_back, .. } => Event::Ask {
+                    room,
+                    urgent: false,
+                    gives_back,
+                },
                 event => event,
             };
             world.happen(event);
@@ -273,6 +339,8 @@ fn ask(ledger: &mut Ledger<u32, ()>, urgent: bool) -> u64 {
         waiter: (),
         room: 0,
         urgent,
+        gives_back: false,
+        takes_from: 0,
     })
 }
 
@@ -302,15 +370,15 @@ fn acknowledgements_wait_for_company_and_not_for_long() {
     let ids: Vec<u64> = (0..66).map(|_| ask(&mut ledger, false)).collect();
     while ledger.next(now).is_some() {}
     for id in &ids[..63] {
-        ledger.ended(*id, 0, now);
+        ledger.ended(*id, 0, true, now);
     }
     assert_eq!(ledger.next(now), None);
-    ledger.ended(ids[63], 0, now);
+    ledger.ended(ids[63], 0, true, now);
     assert_eq!(
         ledger.next(now),
         Some(Saying::Acknowledge(ids[..64].to_vec()))
     );
-    ledger.ended(ids[64], 0, now);
+    ledger.ended(ids[64], 0, true, now);
     assert_eq!(ledger.next(now), None);
     let later = now + ACKNOWLEDGE_WITHIN;
     assert_eq!(ledger.deadline(), Some(later));
@@ -344,9 +412,53 @@ fn an_operation_whose_room_is_beyond_all_limits_is_the_daemons_to_refuse() {
         waiter: "it",
         room: LIMITS.bytes + 1,
         urgent: false,
+        gives_back: false,
+        takes_from: 0,
     };
     let id = ledger.ask(asked);
     assert_eq!(ledger.next(now), Some(Saying::Start(id, 0)));
     assert_eq!(ledger.refused(id), Some("it"));
     assert_eq!(ledger.refused(id), None);
+}
+
+#[test]
+fn a_result_that_can_be_given_back_is_acknowledged_when_its_caller_has_it() {
+    let now = Instant::now();
+    let mut ledger = Ledger::<u32, ()>::new(LIMITS, now);
+    ledger.attached(&[], now);
+    let asked = Asked {
+        operation: 0,
+        waiter: (),
+        room: 100,
+        urgent: false,
+        gives_back: true,
+        takes_from: 7,
+    };
+    let [one, two] = [ledger.ask(asked.clone()), ledger.ask(asked)];
+    while ledger.next(now).is_some() {}
+    let later = now + ACKNOWLEDGE_WITHIN;
+    for id in [one, two] {
+        assert_eq!(ledger.ended(id, 10, true, now), Some(()));
+        assert_eq!(ledger.ended(id, 10, true, now), None, "it came again");
+    }
+    assert_eq!(ledger.next(later), None);
+    ledger.accepted(one);
+    assert_eq!(ledger.next(later), Some(Saying::Acknowledge(vec![one])));
+
+    assert!(ledger.is_settled(7));
+    assert_eq!(ledger.cancel(two), Cancelled::Sent);
+    assert!(!ledger.is_settled(7));
+    let cancel = Saying::Cancel {
+        id: two,
+        give_back: true,
+    };
+    assert_eq!(ledger.next(later), Some(cancel.clone()));
+    // The cancel may be lost with its stream.
+    ledger.detached();
+    assert!(ledger.attached(&[two], later).is_empty());
+    assert_eq!(ledger.next(later), Some(cancel));
+    assert_eq!(ledger.ended(two, 10, true, later), None);
+    assert!(!ledger.is_settled(7));
+    assert_eq!(ledger.ended(two, 10, false, later), None);
+    assert!(ledger.is_settled(7) && ledger.is_idle());
 }
