@@ -79,6 +79,7 @@ mod session;
 mod socket;
 mod status;
 mod stream;
+mod sync;
 mod target;
 
 pub use bytes::Bytes;

@@ -12,16 +12,15 @@ use std::{
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::{Arc, PoisonError},
     task::{Context, Poll, Wake, Waker},
 };
 
-use futures_util::{Stream, stream::FuturesUnordered, task::AtomicWaker};
+use futures_util::{Stream, stream::FuturesUnordered};
 use hyper::rt::Executor;
 use tokio::task::coop;
+
+use crate::sync::{AtomicBool, AtomicUsize, AtomicWaker, Mutex, MutexGuard, Ordering};
 
 /// How many times everything is polled before the other tasks of the worker, or the caller, go on.
 const TURNS: u8 = 16;
@@ -48,6 +47,16 @@ type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 impl Pump {
     /// Starts one on the runtime that this is called in.
     pub(crate) fn start() -> Self {
+        let runtime = tokio::runtime::Handle::current();
+        let (pump, task) = Self::new(runtime);
+        tokio::spawn(task);
+        pump
+    }
+
+    /// One, and what is to run as its task on that runtime.
+    pub(crate) fn new(
+        runtime: tokio::runtime::Handle,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let wakes = Arc::new(Wakes::default());
         let inner = Arc::new(Inner {
             begun: Mutex::new(Some(Vec::new())),
@@ -55,10 +64,10 @@ impl Pump {
             waker: Arc::clone(&wakes).into(),
             wakes,
             handles: AtomicUsize::new(1),
-            runtime: tokio::runtime::Handle::current(),
+            runtime,
         });
-        tokio::spawn(Task(Arc::clone(&inner)));
-        Self(inner)
+        let task = Task(Arc::clone(&inner));
+        (Self(inner), task)
     }
 
     /// Runs `work` to its end, or until the runtime ends.

@@ -9,6 +9,8 @@ mod engine;
 mod error;
 mod essential;
 mod flow;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod health;
 mod id_set;
 mod journal;
@@ -22,6 +24,7 @@ mod session;
 pub mod shutdown;
 pub mod signals;
 mod socket;
+mod sync;
 mod sys;
 mod table;
 

@@ -9,6 +9,6 @@ pub(crate) mod session;
 mod status;
 pub(crate) mod stream;
 mod unary;
-mod verb;
+pub(crate) mod verb;
 
 pub(crate) use unary::socket_service;

@@ -12,10 +12,7 @@ use std::{
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::{Arc, PoisonError, atomic::AtomicUsize},
     task::{Context, Poll, Wake, Waker},
 };
 
@@ -23,12 +20,13 @@ use futures_util::{
     Stream,
     future::{AbortHandle, abortable},
     stream::FuturesUnordered,
-    task::AtomicWaker,
 };
 use hyper::rt::Executor;
 use tokio::task::coop;
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 use tracing::error;
+
+use crate::sync::{AtomicBool, AtomicWaker, Mutex, MutexGuard, Ordering};
 
 /// How many calls end before their answers are sent, though more could end: a client that gets its answers in one large batch is idle
 /// until then and this daemon after it. With 64 in flight, 8 are 15-20 % faster than all, 4 and 16 are like 8.

@@ -2,14 +2,12 @@
 //!
 //! Bounded: a client that goes on without reading what it is told is detached, and read no further.
 
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::VecDeque, sync::PoisonError};
 
 use tokio::sync::Notify;
 
 use super::Refusal;
+use crate::sync::{Mutex, MutexGuard};
 
 /// A message for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,8 @@ mod accept_many;
 mod bytes;
 mod datagrams;
 mod frames;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod messages;
 mod reply;
 mod request;

@@ -69,6 +69,14 @@ macro_rules! verbs {
             }
         }
 
+        /// What a request asks for, and no more of it.
+        #[cfg(fuzzing)]
+        pub(super) fn converted(request: Request) -> Result<(), Violation> {
+            match request {
+                $(Request::$variant(mut request) => request.operation().map(drop)),*
+            }
+        }
+
         $(impl Wrapped for v1::$request {
             fn wrap(self) -> Request {
                 Request::$variant(self)

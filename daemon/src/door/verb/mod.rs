@@ -8,6 +8,8 @@ mod close;
 mod connect;
 mod create_socket;
 mod create_socket_pair;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod get_option;
 mod get_peer_name;
 mod get_socket;

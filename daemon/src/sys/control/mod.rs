@@ -5,6 +5,8 @@
 
 mod decode;
 mod encode;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 
 use std::{
     ffi::c_int,

@@ -3,6 +3,8 @@
 mod call;
 mod decode;
 mod encode;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod multicast;
 mod refused;
 mod row;

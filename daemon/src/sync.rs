@@ -1,0 +1,8 @@
+//! What the hand-written wakers synchronize by. `loom/` has a module of the same name, with loom's types: it tries how threads can interleave.
+
+pub(crate) use std::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicBool, Ordering},
+};
+
+pub(crate) use futures_util::task::AtomicWaker;
