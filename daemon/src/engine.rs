@@ -23,7 +23,7 @@ use crate::{
     journal::Journal,
     memory::Memory,
     socket::{Ended, Forgotten, Patience, Reactor, Socket, Watch},
-    sys,
+    sys::{self, option::Unlisted},
     table::{Aftermath, Claim, Handle, Reservation, Table},
 };
 
@@ -56,6 +56,17 @@ pub(crate) struct EngineLimits {
     pub(crate) max_handles: usize,
     /// How many operations may wait at once.
     pub(crate) max_waiting: usize,
+    /// What callers may ask for.
+    pub(crate) allowed: Allowed,
+}
+
+/// What callers may ask of the kernel beyond what is known to be harmless to the daemon.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Allowed {
+    /// Sockets of any family and type.
+    pub(crate) families: Unlisted,
+    /// Options of any level and number.
+    pub(crate) options: Unlisted,
 }
 
 /// The most bytes that operations may keep in memory together: callers whose peers do not read, or who schedule what they send, must not
@@ -110,6 +121,11 @@ impl Engine {
     /// 32 hexadecimal digits that no other engine has.
     pub(crate) fn instance_id(&self) -> &str {
         &self.instance_id
+    }
+
+    /// What callers may ask of the kernel.
+    pub(crate) fn allowed(&self) -> Allowed {
+        self.limits.allowed
     }
 
     /// When the engine came to be.

@@ -17,12 +17,13 @@ use tracing::{error, info, warn};
 use crate::{
     config::Config,
     door::{self, host::HostDoor, journal::JournalDoor, session::ApiSessions, stream::StreamDoor},
-    engine::{Engine, EngineLimits},
+    engine::{Allowed, Engine, EngineLimits},
     essential::EssentialEnded,
     health::Health,
     listener::{ListenAddress, ListenError, Listener, accept, connection::Connections},
     memory,
     shutdown::Shutdown,
+    sys::option::Unlisted,
 };
 
 /// A daemon that listens, but does not serve yet.
@@ -78,6 +79,10 @@ impl Server {
         let engine = Engine::new(EngineLimits {
             max_handles: config.max_handles,
             max_waiting: config.max_waiting,
+            allowed: Allowed {
+                families: unlisted(config.allow_raw_families),
+                options: unlisted(config.allow_raw_options),
+            },
         })?;
         Ok(Self {
             config,
@@ -195,6 +200,13 @@ impl Server {
         info!("ended");
         // One that ended during the drain may have kept something from its end.
         broken.or(engine.essential.ended()).map_or(Ok(()), Err)
+    }
+}
+
+fn unlisted(allow: bool) -> Unlisted {
+    match allow {
+        true => Unlisted::Allowed,
+        false => Unlisted::Refused,
     }
 }
 

@@ -53,6 +53,10 @@ pub struct Config {
     pub max_waiting: usize,
     /// How long a shutdown waits for calls to end and for closes that linger, at most an hour. Default: 5 s.
     pub drain_timeout: Duration,
+    /// Whether callers may create sockets of every family and type by number. Default: false, those that have a name.
+    pub allow_raw_families: bool,
+    /// Whether callers may set and read options of every level by number. Default: false, those that are known to hold plain values.
+    pub allow_raw_options: bool,
     /// How many look-ups run at once, 1-256. Default: 16.
     pub resolve_concurrency: usize,
 }
@@ -82,6 +86,8 @@ impl Config {
             max_connections,
             max_waiting,
             drain_timeout,
+            allow_raw_families,
+            allow_raw_options,
             resolve_concurrency,
         } = settings;
 
@@ -106,6 +112,8 @@ impl Config {
             max_connections,
             max_waiting: in_range("max_waiting", max_waiting.unwrap_or(1 << 16), 1 << 24)?,
             drain_timeout: drain_timeout.unwrap_or(Timeout::from_secs(5)).into(),
+            allow_raw_families: allow_raw_families.unwrap_or_default(),
+            allow_raw_options: allow_raw_options.unwrap_or_default(),
             resolve_concurrency: in_range(
                 "resolve_concurrency",
                 resolve_concurrency.unwrap_or(16),
@@ -127,6 +135,8 @@ impl Config {
             max_connections,
             max_waiting,
             drain_timeout,
+            allow_raw_families,
+            allow_raw_options,
             resolve_concurrency,
         } = self.clone();
         toml::to_string(&Settings {
@@ -137,6 +147,9 @@ impl Config {
             max_connections: Some(max_connections),
             max_waiting: Some(max_waiting),
             drain_timeout: Some(Timeout::from(drain_timeout)),
+            // Said where it is so: it is an exception.
+            allow_raw_families: allow_raw_families.then_some(true),
+            allow_raw_options: allow_raw_options.then_some(true),
             resolve_concurrency: Some(resolve_concurrency),
         })
     }

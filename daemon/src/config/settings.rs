@@ -46,6 +46,30 @@ pub struct Settings {
     #[arg(long, env = "FARSOCKD_DRAIN_TIMEOUT", value_name = "DURATION")]
     pub drain_timeout: Option<Timeout>,
 
+    /// Let callers create, and be sent, sockets of every family and type, by number. Without it only those pass whose calls are known to
+    /// be harmless to the daemon: of unix, inet, inet6, vsock, packet, netlink, AF_BLUETOOTH and AF_XDP. [default: false]
+    #[arg(
+        long,
+        env = "FARSOCKD_ALLOW_RAW_FAMILIES",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub allow_raw_families: Option<bool>,
+
+    /// Let callers set and read socket options of every level, by number. Without it only those pass that have a name or are known to
+    /// hold plain values; what is known to point into the daemon's memory never passes. [default: false]
+    #[arg(
+        long,
+        env = "FARSOCKD_ALLOW_RAW_OPTIONS",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub allow_raw_options: Option<bool>,
+
     /// How many names are looked up at once, 1-256; each takes a thread. [default: 16]
     #[arg(long, env = "FARSOCKD_RESOLVE_CONCURRENCY", value_name = "N")]
     pub resolve_concurrency: Option<usize>,
@@ -64,6 +88,8 @@ impl Settings {
             max_connections: self.max_connections.or(other.max_connections),
             max_waiting: self.max_waiting.or(other.max_waiting),
             drain_timeout: self.drain_timeout.or(other.drain_timeout),
+            allow_raw_families: self.allow_raw_families.or(other.allow_raw_families),
+            allow_raw_options: self.allow_raw_options.or(other.allow_raw_options),
             resolve_concurrency: self.resolve_concurrency.or(other.resolve_concurrency),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::{
-    engine::{Engine, EngineLimits},
+    engine::{Allowed, Engine, EngineLimits},
     operation::{Close, execute},
 };
 
@@ -14,6 +14,7 @@ fn engine() -> Arc<Engine> {
     let limits = EngineLimits {
         max_handles: 8,
         max_waiting: 8,
+        allowed: Allowed::default(),
     };
     Engine::new(limits).expect("the kernel has an epoll descriptor to give")
 }

@@ -75,6 +75,7 @@ impl Operation for CreateSocket {
                 self.domain, self.kind, self.protocol
             ))
         };
+        sys::socket::check_listed(self.domain, self.kind, context.engine.allowed().families)?;
         let claim = context.claim(self.new_handle)?;
         let room = context.engine.table.reserve()?;
         let (domain, kind, protocol) = (self.domain, self.kind, self.protocol);
@@ -84,7 +85,8 @@ impl Operation for CreateSocket {
         let mut nonblocking = self.nonblocking;
         let mut prepare = || {
             for (at, (name, value)) in self.options.iter().enumerate() {
-                set_option::apply(fd.as_fd(), &mut nonblocking, name, value, None)
+                let unlisted = context.engine.allowed().options;
+                set_option::apply(fd.as_fd(), &mut nonblocking, name, value, (None, unlisted))
                     .map_err(|error| error.within(&format!("options[{at}]")))?;
             }
             sys::socket::kind(fd.as_fd()).map_err(|error| call().failed(error))

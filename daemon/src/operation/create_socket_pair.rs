@@ -63,6 +63,7 @@ impl Operation for CreateSocketPair {
             ))
         };
         let failed = |error| call().failed(error);
+        sys::socket::check_listed(self.domain, self.kind, context.engine.allowed().families)?;
         let table = &context.engine.table;
         let claim = context.claim(self.new_handles.0)?;
         let other_claim = context.claim(self.new_handles.1)?;

@@ -75,9 +75,9 @@ impl Operation for GetOption {
             OptionName::Named(named) => option::get(fd, set_option::row(named)?, self.length),
             OptionName::Raw { level, number } => option::get_raw(
                 fd,
-                level,
-                number,
+                (level, number),
                 Some(self.length.unwrap_or(DEFAULT_LENGTH)),
+                context.engine.allowed().options,
             )
             .map(OptionValue::Raw),
         };

@@ -129,13 +129,17 @@ fn adopt(context: &Context, rights: ReceivedRights) -> Rights {
     adopted
 }
 
-/// The handle of a received socket; none if there is no room for it, or the session is over.
+/// The handle of a received socket; none if there is no room for it, the session is over, or its family or type is not allowed.
 ///
 /// Such a handle waits like a fresh one: O_NONBLOCK lives in the open file description, which the sender may share, and ours is
 /// always set, so what it was says nothing about what the caller wants.
 fn adopt_one(context: &Context, fd: OwnedFd) -> Option<Handle> {
     let room = context.engine.table.reserve();
-    let (Ok(room), Ok(kind)) = (room, sys::socket::kind(fd.as_fd())) else {
+    let kind = sys::socket::kind(fd.as_fd());
+    // One that could not have been created here is not taken in by this way either.
+    let families = context.engine.allowed().families;
+    let kind = kind.ok().filter(|kind| kind.is_listed(families));
+    let (Ok(room), Some(kind)) = (room, kind) else {
         // It may be the last of its socket, and its close linger.
         context.engine.close_descriptor(context.owner, fd);
         return None;

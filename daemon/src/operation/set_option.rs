@@ -16,7 +16,7 @@ use crate::{
     blocking,
     error::{Call, Error, Result},
     journal::{Answer, CallText},
-    sys::option::{self, OptionError},
+    sys::option::{self, OptionError, Unlisted},
     table::Handle,
 };
 
@@ -60,7 +60,7 @@ impl Operation for SetOption {
             &mut nonblocking,
             &self.name,
             &self.value,
-            Some(self.handle),
+            (Some(self.handle), context.engine.allowed().options),
         )?;
         if matches!(self.name, OptionName::Named(SocketOption::ONonblock)) {
             socket.set_nonblocking(nonblocking);
@@ -78,7 +78,7 @@ pub(super) fn apply(
     nonblocking: &mut bool,
     name: &OptionName,
     value: &OptionValue,
-    handle: Option<Handle>,
+    (handle, unlisted): (Option<Handle>, Unlisted),
 ) -> Result<()> {
     let outcome = match name {
         OptionName::Named(SocketOption::ONonblock) => {
@@ -91,7 +91,9 @@ pub(super) fn apply(
         }
         OptionName::Raw { level, number } => {
             let slow = option::is_slow(*level, *number);
-            blocking::in_place(slow, || option::set_raw(fd, *level, *number, value))
+            blocking::in_place(slow, || {
+                option::set_raw(fd, (*level, *number), value, unlisted)
+            })
         }
     };
     outcome.map_err(|error| failed(error, "setsockopt", name, handle))

@@ -16,7 +16,7 @@ use socket2::Socket as Local;
 
 use super::*;
 use crate::{
-    engine::EngineLimits,
+    engine::{Allowed, EngineLimits},
     sys::{self, testing::set_blocking},
     table::Aftermath,
 };
@@ -41,6 +41,7 @@ fn on_a_thread<F: Future<Output = ()>>(
             let limits = EngineLimits {
                 max_handles: 16,
                 max_waiting: 16,
+                allowed: Allowed::default(),
             };
             let context = Context {
                 engine: Engine::new(limits).expect("the kernel has descriptors to give"),

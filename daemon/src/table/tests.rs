@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    engine::{Engine, EngineLimits},
+    engine::{Allowed, Engine, EngineLimits},
     socket::Ended,
     sys,
 };
@@ -18,6 +18,7 @@ fn engine() -> Arc<Engine> {
     let limits = EngineLimits {
         max_handles: 100,
         max_waiting: 16,
+        allowed: Allowed::default(),
     };
     Engine::new(limits).expect("the kernel has descriptors to give")
 }

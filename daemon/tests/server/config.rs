@@ -79,6 +79,8 @@ async fn the_environment_can_set_everything() {
             ("FARSOCKD_MAX_CONNECTIONS", "4"),
             ("FARSOCKD_MAX_WAITING", "5"),
             ("FARSOCKD_DRAIN_TIMEOUT", "6s"),
+            ("FARSOCKD_ALLOW_RAW_FAMILIES", "true"),
+            ("FARSOCKD_ALLOW_RAW_OPTIONS", "true"),
             ("FARSOCKD_RESOLVE_CONCURRENCY", "7"),
         ],
         &[],
@@ -93,6 +95,8 @@ async fn the_environment_can_set_everything() {
          max_connections = 4\n\
          max_waiting = 5\n\
          drain_timeout = \"6s\"\n\
+         allow_raw_families = true\n\
+         allow_raw_options = true\n\
          resolve_concurrency = 7\n"
     );
 }

@@ -1,5 +1,6 @@
 //! The process around the API, end to end: listeners, limits, health, reflection, shutdown, configuration.
 
+mod allowed;
 mod config;
 mod deadline;
 mod drain;

@@ -1,5 +1,6 @@
 //! Socket options: the table, and setsockopt(2) and getsockopt(2) by it.
 
+mod allowed;
 mod call;
 mod decode;
 mod encode;
@@ -26,6 +27,7 @@ use farsock_proto::{
     v1::SocketOption,
 };
 
+pub(crate) use allowed::Unlisted;
 pub(crate) use row::{Row, all, find};
 pub(crate) use support::supported;
 pub(crate) use time_limit::{TimeLimit, time_limit};
@@ -120,11 +122,13 @@ pub(crate) fn get(
 /// The kernel's; a violation if `value` is of another kind or out of range, or if the option is refused.
 pub(crate) fn set_raw(
     fd: BorrowedFd<'_>,
-    level: i32,
-    number: i32,
+    (level, number): (i32, i32),
     value: &OptionValue,
+    unlisted: Unlisted,
 ) -> Result<(), OptionError> {
     refused::check_set(level, number).map_err(|reason| Violation::new("raw_option", reason))?;
+    allowed::check(level, number, unlisted)
+        .map_err(|reason| Violation::new("raw_option", reason))?;
     let bytes = encode::encode_raw(value)?;
     if call::takes_filter(level, number) {
         return attach(fd, level, number, &bytes);
@@ -176,11 +180,13 @@ pub(crate) fn is_low_water(name: &OptionName) -> bool {
 /// The kernel's; a violation if `length` is out of range, or if the option is refused.
 pub(crate) fn get_raw(
     fd: BorrowedFd<'_>,
-    level: i32,
-    number: i32,
+    (level, number): (i32, i32),
     length: Option<usize>,
+    unlisted: Unlisted,
 ) -> Result<Bytes, OptionError> {
     refused::check_get(level, number).map_err(|reason| Violation::new("raw_option", reason))?;
+    allowed::check(level, number, unlisted)
+        .map_err(|reason| Violation::new("raw_option", reason))?;
     Ok(read(fd, level, number, checked(length, DEFAULT_LENGTH)?)?.into())
 }
 

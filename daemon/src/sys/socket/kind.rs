@@ -2,10 +2,13 @@
 
 use std::{ffi::c_int, io, os::fd::BorrowedFd};
 
-use farsock_proto::socket::{Domain, Protocol, SocketType};
+use farsock_proto::{
+    Violation,
+    socket::{Domain, Protocol, SocketType},
+};
 
 use super::integer_option;
-use crate::sys::message::Framing;
+use crate::sys::{message::Framing, option::Unlisted};
 
 /// The kernel's numbers for a kind of socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +63,69 @@ const PROTOCOLS: [(Protocol, c_int); 9] = [
     (Protocol::Mptcp, libc::IPPROTO_MPTCP),
 ];
 
+/// Whether a socket may be asked for by numbers: of the families that have a name, and a few more, the types of socket(2); and what no kernel
+/// has, whose answer is EAFNOSUPPORT or EINVAL. Of another family nobody knows what its calls and options do with the daemon's memory and descriptors.
+///
+/// # Errors
+/// The violation names `raw_domain` or `raw_type`.
+pub(crate) fn check_listed(
+    domain: Domain,
+    kind: SocketType,
+    unlisted: Unlisted,
+) -> Result<(), Violation> {
+    let Kind { domain, kind, .. } = Kind::of(domain, kind, Protocol::Default);
+    let refuse = |field, what| {
+        let description = format!(
+            "refused: {what} is none of those that are known to be harmless to the daemon; farsockd --allow-raw-families allows it"
+        );
+        Err(Violation::new(field, description))
+    };
+    if unlisted == Unlisted::Allowed {
+        Ok(())
+    } else if !is_listed_domain(domain) {
+        refuse("raw_domain", format!("family {domain}"))
+    } else if !is_listed_type(domain, kind) {
+        refuse("raw_type", format!("type {kind} of family {domain}"))
+    } else {
+        Ok(())
+    }
+}
+
+/// Families without a name whose sockets are as harmless: of AF_XDP, since every option of its level is refused.
+const LISTED_DOMAINS: [c_int; 2] = [libc::AF_BLUETOOTH, libc::AF_XDP];
+
+/// Beyond this no kernel has families; AF_MAX is 46 in Linux 6.
+const MOST_DOMAINS: c_int = 128;
+
+/// libc's is deprecated, and says why: AF_PACKET.
+const SOCK_PACKET: c_int = 10;
+
+fn is_listed_domain(domain: c_int) -> bool {
+    domain <= 0
+        || domain >= MOST_DOMAINS
+        || DOMAINS.iter().any(|(_, number)| *number == domain)
+        || LISTED_DOMAINS.contains(&domain)
+}
+
+fn is_listed_type(domain: c_int, kind: c_int) -> bool {
+    /// What is not a flag such as SOCK_NONBLOCK.
+    const TYPE: c_int = 0xf;
+    match kind & TYPE {
+        // Those without a name, and SOCK_PACKET, which is AF_PACKET's.
+        7..=9 => false,
+        SOCK_PACKET => domain == libc::AF_PACKET,
+        // SOCK_STREAM to SOCK_DCCP, and what no kernel has.
+        _ => true,
+    }
+}
+
 impl Kind {
+    /// Whether a socket of this kind may come from elsewhere: see [`check_listed`].
+    pub(crate) fn is_listed(self, unlisted: Unlisted) -> bool {
+        unlisted == Unlisted::Allowed
+            || (is_listed_domain(self.domain) && is_listed_type(self.domain, self.kind))
+    }
+
     /// The numbers that socket(2) takes.
     pub(in crate::sys) fn of(domain: Domain, kind: SocketType, protocol: Protocol) -> Self {
         Self {
@@ -157,6 +222,49 @@ mod tests {
                         assert_eq!(numbers.protocol(), protocol);
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn families_and_types_without_a_name_pass_only_where_they_may_or_no_kernel_has_them() {
+        let (unix, inet) = (libc::AF_UNIX, libc::AF_INET);
+        for (domain, kind, field) in [
+            (libc::AF_ALG, libc::SOCK_SEQPACKET, Some("raw_domain")),
+            (libc::AF_RDS, libc::SOCK_SEQPACKET, Some("raw_domain")),
+            (libc::AF_TIPC, libc::SOCK_RDM, Some("raw_domain")),
+            (libc::AF_CAN, libc::SOCK_RAW, Some("raw_domain")),
+            (libc::AF_KEY, libc::SOCK_RAW, Some("raw_domain")),
+            // One that a kernel to come may have.
+            (60, libc::SOCK_STREAM, Some("raw_domain")),
+            (inet, 9, Some("raw_type")),
+            (inet, 9 | libc::SOCK_NONBLOCK, Some("raw_type")),
+            (inet, libc::SOCK_DCCP, None),
+            (inet, SOCK_PACKET, Some("raw_type")),
+            (libc::AF_PACKET, SOCK_PACKET, None),
+            (inet, libc::SOCK_RDM, None),
+            (unix, libc::SOCK_STREAM | libc::SOCK_NONBLOCK, None),
+            // The kernel's to refuse.
+            (0, libc::SOCK_STREAM, None),
+            (-1, libc::SOCK_STREAM, None),
+            (200, libc::SOCK_STREAM, None),
+            (i32::MAX, i32::MAX, None),
+            (inet, 12, None),
+        ] {
+            let (wanted, other) = (Domain::Raw(domain), SocketType::Other(kind));
+            let refused = check_listed(wanted, other, Unlisted::Refused).err();
+            let named = refused.as_ref().map(|violation| violation.field.as_str());
+            assert_eq!(named, field, "{domain} {kind}");
+            if let Some(violation) = refused {
+                assert!(violation.description.contains("--allow-raw-families"));
+            }
+            assert_eq!(check_listed(wanted, other, Unlisted::Allowed), Ok(()));
+        }
+        for (domain, number) in DOMAINS {
+            for (kind, of_it) in TYPES {
+                assert_eq!(check_listed(domain, kind, Unlisted::Refused), Ok(()));
+                assert!(Kind::of(domain, kind, Protocol::Default).is_listed(Unlisted::Refused));
+                assert!(is_listed_domain(number) && is_listed_type(number, of_it));
             }
         }
     }

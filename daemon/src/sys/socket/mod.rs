@@ -28,7 +28,7 @@ pub(crate) use info::{
     State, at_mark, inode, is_listening, is_socket, receive_queue, send_queue, state,
 };
 pub(in crate::sys) use kind::domain;
-pub(crate) use kind::{Kind, kind};
+pub(crate) use kind::{Kind, check_listed, kind};
 pub(crate) use poll::{Events, poll, poll_one};
 
 /// What every descriptor of the daemon's sockets has.

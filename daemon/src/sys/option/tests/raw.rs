@@ -15,6 +15,25 @@ use super::{
     outcome, row, udp, violation,
 };
 
+/// As the daemon does by default.
+fn set_raw(
+    fd: BorrowedFd<'_>,
+    level: i32,
+    number: i32,
+    value: &OptionValue,
+) -> Result<(), OptionError> {
+    super::super::set_raw(fd, (level, number), value, Unlisted::Refused)
+}
+
+fn get_raw(
+    fd: BorrowedFd<'_>,
+    level: i32,
+    number: i32,
+    length: Option<usize>,
+) -> Result<Bytes, OptionError> {
+    super::super::get_raw(fd, (level, number), length, Unlisted::Refused)
+}
+
 /// Takes every packet whole: BPF_RET | BPF_K.
 fn accept_all() -> Vec<u8> {
     [
@@ -202,8 +221,11 @@ proptest! {
         let socket = Socket::new(Domain::IPV6, kind, None)
             .or_else(|_| Socket::new(Domain::IPV4, kind, None))
             .unwrap();
-        let _result = set_raw(socket.as_fd(), level, number, &OptionValue::Raw(bytes.into()));
-        if let Ok(bytes) = get_raw(socket.as_fd(), level, number, length) {
+        let value = OptionValue::Raw(bytes.into());
+        let option = (level, number);
+        let _result = super::super::set_raw(socket.as_fd(), option, &value, Unlisted::Allowed);
+        let read = super::super::get_raw(socket.as_fd(), option, length, Unlisted::Allowed);
+        if let Ok(bytes) = read {
             prop_assert!(bytes.len() <= length.unwrap_or(DEFAULT_LENGTH));
         }
     }
