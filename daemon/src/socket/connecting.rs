@@ -193,6 +193,8 @@ impl Socket {
                     let error = sys::socket::take_error(fd)?;
                     let error = error.unwrap_or_else(sys::errno::connection_aborted);
                     pending.record(Err(&error));
+                    // A connect(2) that fails dissolves what is left of it.
+                    self.connect_now(fd, &Address::Unspecified)?;
                 }
             }
         }

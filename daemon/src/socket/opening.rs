@@ -24,12 +24,15 @@ impl Opening {
     /// The send's answer if `fault` ends its wait: what went with the SYN counts, and without that the kernel reports the handshake, not the
     /// time limit.
     pub(super) fn cut_short(self, fault: Fault) -> Result<usize, Fault> {
-        match (self.carried, self.pending) {
-            (Some(_), Some(_)) if self.is_mptcp && fault.would_block() => {
+        let out_of_time = fault.would_block();
+        match (self.carried, self.pending, &fault) {
+            (_, Some(_), _) if out_of_time && self.is_mptcp => {
                 Err(Fault::Kernel(sys::errno::already()))
             }
-            (Some(carried), _) => Ok(carried),
-            (None, Some(_)) if fault.would_block() => Err(Fault::Kernel(sys::errno::in_progress())),
+            (None, Some(_), _) if out_of_time => Err(Fault::Kernel(sys::errno::in_progress())),
+            // The connection is over.
+            (_, _, Fault::Kernel(_)) if !out_of_time => Err(fault),
+            (Some(carried), ..) => Ok(carried),
             _ => Err(fault),
         }
     }

@@ -170,6 +170,7 @@ impl Socket {
         // TCP waits once for something to come, and then looks whether there is any room: with none the answer is 0, whatever ended the
         // wait, SO_RCVTIMEO too. An error stays for the next call.
         let roomless = length == 0 && self.kind().is_tcp();
+        let disconnects = self.disconnects.load(Ordering::Relaxed);
         let outcome = self
             .attempt(
                 engine,
@@ -184,6 +185,14 @@ impl Socket {
             .await;
         match outcome {
             Err(fault) if roomless && fault.would_block() => Ok(T::end(false)),
+            // A receive asleep on MPTCP takes AF_UNSPEC for the end; one that comes later is ENOTCONN.
+            Err(Fault::Kernel(error))
+                if error.kind() == io::ErrorKind::NotConnected
+                    && self.kind().is_mptcp()
+                    && self.disconnects.load(Ordering::Relaxed) != disconnects =>
+            {
+                Ok(T::end(true))
+            }
             other => other,
         }
     }
@@ -275,6 +284,8 @@ impl Socket {
             match outcome {
                 Ok(Step::More) => {}
                 Ok(Step::Enough) => break,
+                // The end of an MPTCP connection by AF_UNSPEC shows again in the next call.
+                Err(Fault::Kernel(error)) if error.kind() == io::ErrorKind::NotConnected => break,
                 Err(fault) => {
                     self.defer_fault(&fault);
                     break;

@@ -230,14 +230,6 @@ pub(crate) fn missing(need: Need) -> Option<String> {
         Need::Ipv6 => std::net::UdpSocket::bind("[::1]:0")
             .err()
             .map(|error| format!("no IPv6 loopback: {error}")),
-        Need::FastOpen(bit) => {
-            let setting = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_fastopen");
-            let bits: u32 = setting
-                .ok()
-                .and_then(|text| text.trim().parse().ok())
-                .unwrap_or_default();
-            (bits & bit == 0).then(|| format!("net.ipv4.tcp_fastopen is {bits}"))
-        }
     }
 }
 

@@ -30,14 +30,38 @@ macro_rules! themes {
         })*
 
         fn all() -> Vec<theme::Theme> {
-            vec![$(cases::$theme::theme()),*]
+            vec![
+                $(cases::$theme::theme(),)*
+                cases::fast_open::without_cookie(),
+                cases::fast_open::with_cookie(),
+            ]
         }
     };
 }
 
 themes! {
-    accept addresses at_once bind close connect control create datagram empty error_queue limits many multicast nothing other peek poll
+    accept addresses at_once bind close connect connecting control create datagram empty error_queue limits many multicast nothing other peek poll
     rights shutdown splice stream truncation urgent
+}
+
+/// The client asks for Fast Open, and listeners of the namespace give no cookies.
+#[test]
+fn fast_open_without_cookie() {
+    direct::within(
+        "fast_open_without_cookie",
+        &[("ipv4/tcp_fastopen", "1")],
+        || compare::check(&cases::fast_open::without_cookie()),
+    );
+}
+
+/// Listeners of the namespace give cookies.
+#[test]
+fn fast_open_with_cookie() {
+    direct::within(
+        "fast_open_with_cookie",
+        &[("ipv4/tcp_fastopen", "3")],
+        || compare::check(&cases::fast_open::with_cookie()),
+    );
 }
 
 #[test]

@@ -20,8 +20,6 @@ pub(crate) enum Need {
     Kind(Kind),
     /// An IPv6 loopback.
     Ipv6,
-    /// net.ipv4.tcp_fastopen with this bit.
-    FastOpen(u32),
 }
 
 /// Cases by name, of one theme.

@@ -5,12 +5,7 @@ use std::time::Duration;
 use farsock_client::Address;
 use libc::{POLLOUT, SO_SNDTIMEO};
 
-use crate::{
-    call::Addr,
-    kinds::*,
-    script::out,
-    theme::{Need, Theme},
-};
+use crate::{call::Addr, kinds::*, theme::Theme};
 
 pub(crate) fn theme() -> Theme {
     let mut theme = Theme::default();
@@ -268,70 +263,6 @@ pub(crate) fn theme() -> Theme {
         s.send(near, "still here");
     });
 
-    // Fast open.
-    theme.case_with(
-        "tcp4: MSG_FASTOPEN connects and sends",
-        Need::FastOpen(1),
-        |s| {
-            let listener = s.listener(TCP4);
-            let near = s.socket(TCP4);
-            s.send_to(near, "at once", listener)
-                .flags(libc::MSG_FASTOPEN);
-            let far = s.accept(listener);
-            s.recv(far, 64).gives("at once");
-            s.send(near, " and later");
-            s.recv(far, 64).gives("and later");
-        },
-    );
-    theme.case_with(
-        "tcp4: MSG_FASTOPEN on a connected socket is EISCONN",
-        Need::FastOpen(1),
-        |s| {
-            let listener = s.listener(TCP4);
-            let near = s.socket(TCP4);
-            s.connect(near, listener);
-            s.send_to(near, "x", listener)
-                .flags(libc::MSG_FASTOPEN)
-                .fails("EISCONN");
-        },
-    );
-    theme.case_with(
-        "tcp4: MSG_FASTOPEN to a closed port is ECONNREFUSED",
-        Need::FastOpen(1),
-        |s| {
-            let address = s.deaf(TCP4);
-            let near = s.socket(TCP4);
-            s.send_to(near, "x", address)
-                .flags(libc::MSG_FASTOPEN)
-                .fails("ECONNREFUSED");
-        },
-    );
-    theme.case_with(
-        "tcp4: TCP_FASTOPEN_CONNECT waits for the first send",
-        Need::FastOpen(1),
-        |s| {
-            let listener = s.listener(TCP4);
-            let near = s.socket(TCP4);
-            s.set(near, libc::SOL_TCP, libc::TCP_FASTOPEN_CONNECT, 1);
-            s.connect(near, listener);
-            s.send(near, "deferred");
-            let far = s.accept(listener);
-            s.recv(far, 64).gives("deferred");
-        },
-    );
-    theme.case_with(
-        "tcp4: MSG_FASTOPEN of several messages connects with the first",
-        Need::FastOpen(1),
-        |s| {
-            let listener = s.listener(TCP4);
-            let near = s.socket(TCP4);
-            s.send_messages(near, vec![out("one").to(listener), out("two")])
-                .flags(libc::MSG_FASTOPEN)
-                .gives("[3]");
-            let far = s.accept(listener);
-            s.recv(far, 3).gives("one");
-        },
-    );
     theme.each(
         &TCP,
         "AF_UNSPEC ends a receive that waits in EPIPE, and leaves ECONNRESET",
@@ -356,16 +287,11 @@ pub(crate) fn theme() -> Theme {
             s.finish(begun);
         },
     );
-    theme.case("tcp4: MSG_FASTOPEN of a datagram is an ordinary one", |s| {
-        let far = s.bound(UDP4);
-        let near = s.socket(UDP4);
-        s.send_to(near, "x", far).flags(libc::MSG_FASTOPEN).either();
-    });
     theme
 }
 
 /// A listener whose queue is full, and the sockets that fill it: a backlog of n has room for n + 1.
-fn full_backlog(
+pub(super) fn full_backlog(
     s: &mut crate::script::Script,
     kind: crate::call::Kind,
 ) -> (crate::call::Slot, Vec<crate::call::Slot>) {

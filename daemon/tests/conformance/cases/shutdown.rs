@@ -1,8 +1,12 @@
 //! Ending directions: shutdown(2).
 
-use libc::{MSG_DONTWAIT, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, SHUT_RD, SHUT_RDWR, SHUT_WR};
+use std::time::Duration;
 
-use crate::{kinds::*, theme::Theme};
+use libc::{
+    MSG_DONTWAIT, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_SNDTIMEO,
+};
+
+use crate::{kinds::*, script::out, theme::Theme};
 
 pub(crate) fn theme() -> Theme {
     let mut theme = Theme::default();
@@ -199,5 +203,120 @@ pub(crate) fn theme() -> Theme {
             s.finish(begun);
         },
     );
+    for (name, how) in [("SHUT_WR", SHUT_WR), ("SHUT_RDWR", SHUT_RDWR)] {
+        theme.each(
+            &[
+                ("unix stream", UNIX_STREAM),
+                ("unix seqpacket", UNIX_SEQPACKET),
+            ],
+            &format!("{name} ends a send that waits, and those after it"),
+            |s, kind| {
+                let (near, far) = s.connected(kind);
+                s.fill(near);
+                // Its time limit is nothing to shutdown(2).
+                s.time_limit(near, SO_SNDTIMEO, Duration::from_secs(30));
+                let send = s.send(near, "x").fails("EPIPE").starts();
+                s.waits(send);
+                let many = s.send_messages(near, vec![out("y"), out("z")]);
+                let many = many.fails("EPIPE").starts();
+                s.waits(many);
+                let receive = s.recv(near, 16).starts();
+                s.waits(receive);
+                s.shutdown(near, how);
+                s.finish(send);
+                s.finish(many);
+                s.send(far, "answer").either();
+                s.finish(receive);
+                s.send(near, "after").fails("EPIPE");
+                s.drain(far, "");
+            },
+        );
+        theme.each(
+            &STREAMS,
+            &format!("{name}: what was sent before is before it"),
+            |s, kind| {
+                let (near, far) = s.connected(kind);
+                for _ in 0..20 {
+                    s.send(near, "complete ");
+                }
+                s.shutdown(near, how);
+                s.recv(far, 180).flags(libc::MSG_WAITALL).gives("180");
+                s.recv(far, 1).gives("end");
+            },
+        );
+    }
+    for (name, how) in [
+        ("SHUT_RD", SHUT_RD),
+        ("SHUT_WR", SHUT_WR),
+        ("SHUT_RDWR", SHUT_RDWR),
+    ] {
+        theme.each(
+            &CONNECTED,
+            &format!("{name}: which receives that wait it ends"),
+            |s, kind| {
+                for call in 0..4 {
+                    let (near, far) = s.connected(kind);
+                    if call == 1 {
+                        s.send(far, "ab");
+                        s.until_readable(near);
+                    }
+                    let receive = match call {
+                        0 => s.recv(near, 16),
+                        1 => s.recv(near, 4).flags(libc::MSG_WAITALL),
+                        2 => s.recv(near, 16).flags(libc::MSG_PEEK),
+                        _ => s.recv_messages(near, 2),
+                    };
+                    if call == 1 && kind == UNIX_SEQPACKET {
+                        receive.gives("ab");
+                        continue;
+                    }
+                    let begun = receive.either().starts();
+                    s.waits(begun);
+                    s.shutdown(near, how);
+                    if how == SHUT_WR {
+                        s.waits(begun);
+                        s.send(far, "cd");
+                        s.shutdown(far, SHUT_WR);
+                    }
+                    s.finish(begun);
+                }
+            },
+        );
+        theme.each(
+            &CONNECTED,
+            &format!("{name} of a listener: whether it ends an accept that waits"),
+            |s, kind| {
+                let listener = s.listener(kind);
+                let begun = s.try_accept(listener).either().starts();
+                s.waits(begun);
+                s.shutdown(listener, how);
+                if how == SHUT_WR {
+                    s.waits(begun);
+                    let near = s.socket(kind);
+                    s.connect(near, listener);
+                }
+                s.finish(begun);
+            },
+        );
+        theme.each(
+            &[
+                ("unix stream", UNIX_STREAM),
+                ("unix seqpacket", UNIX_SEQPACKET),
+            ],
+            &format!("{name}: which directions of a relay it ends"),
+            |s, kind| {
+                let (first, first_far) = s.pair(kind);
+                let (second, second_far) = s.pair(kind);
+                s.fill(second);
+                s.send(first_far, "relayed");
+                let relay = s.splice(first, second).either().starts();
+                s.shutdown(second, how);
+                s.shutdown(first_far, SHUT_WR);
+                s.drain(second_far, if how == SHUT_RD { "relayed" } else { "" });
+                s.shutdown(second_far, SHUT_WR);
+                s.finish(relay);
+            },
+        );
+    }
     theme
 }

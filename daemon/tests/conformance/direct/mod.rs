@@ -6,6 +6,7 @@
 
 mod address;
 mod control;
+mod namespace;
 mod perform;
 mod receive;
 mod record;
@@ -27,6 +28,7 @@ use std::{
 
 use farsock_client::Address;
 
+pub(crate) use namespace::within;
 pub(crate) use perform::EVENTS;
 pub(crate) use stamps::keep_on as keep_time_stamps_on;
 
