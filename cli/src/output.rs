@@ -255,7 +255,62 @@ fn aligned<'a>(cells: impl Iterator<Item = &'a str>, widths: &[usize]) -> String
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+
+    /// What is printed in a format.
+    fn printed(format: Format, print: impl FnOnce(&mut Output) -> io::Result<()>) -> String {
+        struct Shared(Arc<Mutex<Vec<u8>>>);
+
+        impl Write for Shared {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+
+        let bytes = Arc::default();
+        let mut output = Output {
+            format,
+            emphasis: false,
+            writer: Box::new(Shared(Arc::clone(&bytes))),
+        };
+        print(&mut output).unwrap();
+        let bytes = bytes.lock().unwrap();
+        String::from_utf8(bytes.clone()).unwrap()
+    }
+
+    #[test]
+    fn rows_and_pairs_have_a_line_each_and_cells_no_tab_of_their_own() {
+        // As an interface may be called, but for the line feed and the tab.
+        let name = "eth\u{1b}[2J\n1\t\u{202e}";
+        let shown = "eth\\u{1b}[2J\\n1\\t\\u{202e}";
+        let rows = [vec!["1".to_owned(), name.to_owned()]];
+        let header = ["INDEX", "NAME"];
+        assert_eq!(
+            printed(Format::Table, |output| output.rows(&header, &rows)),
+            format!("INDEX  NAME\n1      {shown}\n")
+        );
+        assert_eq!(
+            printed(Format::Raw, |output| output.rows(&header, &rows)),
+            format!("1\t{shown}\n")
+        );
+        for (format, separator) in [(Format::Table, "  "), (Format::Raw, "\t")] {
+            let fields = Fields::default().with("name", name);
+            assert_eq!(
+                printed(format, |output| output.fields(&fields)),
+                format!("name{separator}{shown}\n")
+            );
+            assert_eq!(
+                printed(format, |output| output.value(name, &Value::Null)),
+                format!("{shown}\n")
+            );
+        }
+    }
 
     #[test]
     fn json_has_no_character_that_a_terminal_acts_on_and_means_the_same() {

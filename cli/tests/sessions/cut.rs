@@ -375,7 +375,7 @@ fn an_nc_whose_peer_takes_nothing_ends_with_a_reset_and_says_so() {
     let shell = Shell::start();
     let server = TcpListener::bind("127.0.0.1:0").expect("it listens");
     let port = server.local_addr().expect("it has an address").port();
-    let mut nc = shell.start_piped(&format!("nc -w 200ms 127.0.0.1 {port}"));
+    let mut nc = shell.start_piped(&format!("nc -w 3s 127.0.0.1 {port}"));
     let mut stdin = nc.take_stdin();
     let writing = thread::spawn(move || {
         // Far more than all the room on the way.
@@ -397,7 +397,7 @@ fn an_nc_that_has_sent_all_or_only_looks_which_ports_are_open_ends_in_order() {
     assert_eq!(seen(&server.accept().expect("a connection").0), Ok(0));
     scan.ok();
 
-    for options in ["", "-w 200ms", "-q 0"] {
+    for options in ["", "-w 3s", "-q 0"] {
         let mut nc = shell.start_piped(&format!("nc {options} 127.0.0.1 {port}"));
         let (behind, _) = server.accept().expect("a connection");
         nc.give("all of it");

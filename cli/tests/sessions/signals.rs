@@ -2,6 +2,7 @@
 
 use std::{
     net::TcpListener,
+    os::unix::net::UnixListener,
     process::{Command, Stdio},
 };
 
@@ -42,6 +43,23 @@ fn each_signal_ends_the_session_of_an_nc() {
         nc.fails(code);
         TcpListener::bind(at).unwrap_or_else(|error| panic!("SIG{signal}: {error}"));
         assert_eq!(shell.ok("session ls -o raw"), "", "SIG{signal}");
+    }
+}
+
+#[test]
+fn each_signal_ends_a_command_whose_daemon_does_not_answer() {
+    let shell = Shell::start();
+    let path = shell.directory().join("silent");
+    let silent = UnixListener::bind(&path).expect("it listens");
+    let address = format!("unix://{}", path.display());
+    for (signal, code) in [("INT", 130), ("TERM", 130), ("HUP", 129), ("QUIT", 131)] {
+        for command in ["nc -l 127.0.0.1 0", "forward -D 0"] {
+            let waiting = shell.start_command(&format!("--addr {address} {command}"));
+            let connected = silent.accept().expect("a connection");
+            waiting.signal(signal);
+            waiting.fails(code);
+            drop(connected);
+        }
     }
 }
 

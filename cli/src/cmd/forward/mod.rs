@@ -110,7 +110,10 @@ impl Forward {
     pub(crate) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
         let mut signals = Signals::install()?;
         raise_descriptors();
-        let connection = global.open_session("forward").await?;
+        let connection = tokio::select! {
+            opened = global.open_session("forward") => opened?,
+            code = signals.next() => return Err(Failure::Interrupted(code)),
+        };
         let life = Life::of(&connection)?;
         // One failure is enough to end, so that there is room for no more.
         let (fatal, mut failed) = mpsc::channel(1);

@@ -1,6 +1,6 @@
 //! One connection: stdin to the socket, the socket to stdout, and when that is over.
 
-use std::{pin::pin, time::Duration};
+use std::{cell::Cell, pin::pin, time::Duration};
 
 use farsock_client::Bytes;
 use tokio::{
@@ -50,9 +50,18 @@ pub(super) async fn exchange(
 ) -> Result<(), Failure> {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let no_more = Notify::new();
+    // What stdin gave and the daemon has not: a part of it may be on its way.
+    let in_hand = Cell::new(false);
     let mut sent = None;
     let idle = {
-        let mut up = pin!(send_all(&mut writer, stdin, terms, &no_more, meter));
+        let mut up = pin!(send_all(
+            &mut writer,
+            stdin,
+            terms,
+            &no_more,
+            &in_hand,
+            meter
+        ));
         let mut down = pin!(receive_all(&mut reader, stdout, meter));
         let mut idle = pin!(meter.idle(terms.idle));
         let mut quit = pin!(wait_until(None));
@@ -88,13 +97,15 @@ pub(super) async fn exchange(
     };
     sent.transpose()?;
     // Returns when the socket has taken everything. Done already, or of no more use, it fails, which is no news.
-    let taken = half_close(&mut writer);
-    let is_taken = if idle {
-        // Of a peer that takes nothing, what was sent is cut off.
-        tokio::time::timeout(LAST_BYTES, taken).await.is_ok()
-    } else {
-        let _ = taken.await;
+    let is_taken = if !idle {
+        let _ = half_close(&mut writer).await;
         true
+    } else if in_hand.get() {
+        // Of a peer that takes nothing, what was sent is cut off.
+        false
+    } else {
+        let taken = half_close(&mut writer);
+        tokio::time::timeout(LAST_BYTES, taken).await.is_ok()
     };
     let stream = reader.unsplit(writer);
     if is_taken {
@@ -113,6 +124,7 @@ async fn send_all(
     stdin: &mut Stdin,
     terms: Terms,
     no_more: &Notify,
+    in_hand: &Cell<bool>,
     meter: &Meter,
 ) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::of_io("send".to_owned(), &error);
@@ -123,6 +135,7 @@ async fn send_all(
             piece = stdin.next() => piece?,
         };
         let Some(mut piece) = piece else { break };
+        in_hand.set(true);
         while !piece.is_empty() {
             let length = writer.write(&piece).await.map_err(failed)?;
             if length == 0 {
@@ -131,6 +144,7 @@ async fn send_all(
             drop(piece.split_to(length));
             meter.add_sent(length);
         }
+        in_hand.set(false);
     }
     if terms.half_close {
         half_close(writer).await.map_err(failed)?;

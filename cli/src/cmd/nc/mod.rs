@@ -139,7 +139,10 @@ impl Nc {
         };
         let plan = words.plan().map_err(Failure::Usage)?;
         let mut signals = Signals::install()?;
-        let connection = global.open_session("nc").await?;
+        let connection = tokio::select! {
+            opened = global.open_session("nc") => opened?,
+            code = signals.next() => return Err(Failure::Interrupted(code)),
+        };
         let nc = Running {
             client: connection.clone(),
             dialing: self.dialing(global),
