@@ -35,6 +35,7 @@ pub(crate) struct DatagramFlow {
     pub(crate) handle: u64,
     pub(crate) length: u32,
     pub(crate) control_length: u32,
+    pub(crate) errors: bool,
     /// What the kernel has dropped so far.
     pub(crate) dropped: AtomicU32,
     /// The end of the last datagram whose failure has come: no later opening need be told of it again, and one that broke off while all
@@ -95,6 +96,7 @@ impl Kind for DatagramFlow {
             window: opening.window,
             length: self.length,
             control_length: self.control_length,
+            errors: self.errors,
             failures_heard: self.failed.load(Ordering::Relaxed),
         }))
     }
@@ -115,6 +117,9 @@ impl Kind for DatagramFlow {
         Ok(match response.message {
             Some(Response::Received(received)) => {
                 self.dropped.store(received.dropped, Ordering::Relaxed);
+                if received.messages.is_empty() && received.error.is_none() {
+                    return Ok(Said::Unknown);
+                }
                 let messages = received.messages.into_iter();
                 let received = Received {
                     messages: messages

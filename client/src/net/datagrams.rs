@@ -31,6 +31,10 @@ pub struct DatagramsOptions {
     pub length: Option<u32>,
     /// Room for each datagram's control messages in bytes of the kernel's layout, 0-16,384. Default: 0, none are received.
     pub control_length: u32,
+    /// Whether entries of the socket's error queue come as well, each as a message with
+    /// [`MessageFlags::ERRQUEUE`](crate::MessageFlags::ERRQUEUE) and its control messages, for which there is room. Default: no; a receive
+    /// with that flag on the socket itself returns them.
+    pub errors: bool,
 }
 
 /// The datagrams of a socket, in batches and both ways: for many of them, where
@@ -39,7 +43,7 @@ pub struct DatagramsOptions {
 ///
 /// Up to 512 KiB of datagrams wait here to be sent, and up to 1 MiB to be received, 64 bytes for each datagram counted. They
 /// survive the connection to the daemon, each exactly once. While it is there, sends and receives on the socket itself are
-/// refused as [`Reason::StreamInUse`](crate::Reason::StreamInUse).
+/// refused as [`Reason::StreamInUse`](crate::Reason::StreamInUse), but for receives of the error queue.
 ///
 /// Dropping it sends what was given, as long as the socket is not closed: see [`flush`](Self::flush). Datagrams that were
 /// received and not taken are lost.
@@ -57,6 +61,7 @@ impl Datagrams {
             handle: socket.handle(),
             length: options.length.unwrap_or(0),
             control_length: options.control_length,
+            errors: options.errors,
             ..DatagramFlow::default()
         };
         Self {
@@ -135,8 +140,8 @@ impl Datagrams {
         taken.await?.unwrap_or_else(|| Ok(Vec::new()))
     }
 
-    /// How many datagrams the kernel has dropped because the socket's receive buffer was full, as far as it has told with those
-    /// that came (SO_RXQ_OVFL).
+    /// How many datagrams for this socket the kernel has dropped so far, most often because its receive buffer was full
+    /// (SO_RXQ_OVFL, SO_MEMINFO). What was dropped just now is known some 20 ms later.
     #[must_use]
     pub fn dropped(&self) -> u32 {
         self.flow.kind().dropped.load(Ordering::Relaxed)

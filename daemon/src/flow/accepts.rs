@@ -127,6 +127,11 @@ impl AcceptFlow {
                         // Its reading side was shut down: a blocking accept ends.
                         sys::errno::invalid().into()
                     }
+                    // Without a connection there is nothing to run out for.
+                    Err(fault) if is_short(&fault) && !has_connection(listener) => {
+                        Entry::forget(entry);
+                        return Taken::Nothing;
+                    }
                     Err(fault) => fault,
                 };
                 let error = fault.on(Call::on("accept", self.handle));
@@ -220,4 +225,17 @@ fn accept(engine: &Engine, listener: &Arc<Socket>, nonblocking: bool) -> Result<
         handle: socket.handle(),
         peer,
     })
+}
+
+/// Whether something has run out: descriptors, memory, or what one of the daemon's limits allows.
+fn is_short(fault: &Fault) -> bool {
+    match fault {
+        Fault::Kernel(error) => sys::errno::is_shortage(error),
+        fault => matches!(fault, Fault::Refused(Error::QuotaExceeded { .. })),
+    }
+}
+
+fn has_connection(listener: &Socket) -> bool {
+    let ready = sys::socket::poll_one(listener.as_fd(), Events::IN);
+    ready.is_ok_and(|ready| ready.contains(Events::IN))
 }

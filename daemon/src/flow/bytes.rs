@@ -255,7 +255,18 @@ impl ByteFlow {
                     let call = Call::on("epoll_ctl", self.handle);
                     return Poll::Ready(Next::Over(call.failed(error)));
                 }
-                Poll::Ready(Ok(_)) => self.receiving().arrived(),
+                Poll::Ready(Ok(ready)) => {
+                    // Nobody but this stream makes room for what is to come.
+                    if ready.contains(Events::ERR)
+                        && let Some(socket) = self.socket.upgrade()
+                        && socket.take_errors()
+                    {
+                        waiting.was_of_use();
+                    }
+                    if ready != Events::ERR {
+                        self.receiving().arrived();
+                    }
+                }
                 Poll::Ready(Err(WaitError::Ended(_))) => {}
             }
         }
@@ -292,7 +303,8 @@ impl ByteFlow {
                         return;
                     };
                     let mut sending = flow.sending();
-                    if sending.pump(&socket, ready) {
+                    let took = ready.contains(Events::ERR) && socket.take_errors();
+                    if sending.pump(&socket, ready) || took {
                         waiting.was_of_use();
                     }
                     if sending.is_pumped() {

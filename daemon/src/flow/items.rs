@@ -5,6 +5,7 @@ use std::{
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, ready},
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -27,6 +28,12 @@ pub(super) const BATCH: usize = 64;
 const CAREFULLY: u64 = 256 << 10;
 /// What the items of a short message cost, but for the last.
 const SHORT: u64 = 8 << 10;
+
+/// How long nothing is tried after an error that follows another: from the first to the last, doubled each time. What ends such errors, such
+/// as descriptors that others close, has no event.
+const REST: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(80));
+/// How long the same error is not said again, likewise.
+const SILENCE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
 
 /// One item, or the error that came instead.
 #[derive(Debug)]
@@ -70,6 +77,8 @@ pub(crate) enum NextItems<T> {
     Credit(Credit),
     /// What was sent up to this offset could not be.
     SendFailed(u64, Arc<Error>),
+    /// The kernel has dropped something, and nothing has come since by which the client would hear of it.
+    Dropped,
     /// The stream has ended.
     Over(Error),
 }
@@ -97,6 +106,8 @@ pub(super) struct Receiving<T> {
     error_cost: u64,
     /// The end of an error that is not acknowledged.
     paused: Option<u64>,
+    /// The errors that came one after the other.
+    failing: Failing,
     /// Whether nothing will come any more.
     last: bool,
     /// Whether the one who sends to the client waits for credit.
@@ -116,6 +127,7 @@ impl<T> Receiving<T> {
             delivery: Delivery::new(most),
             error_cost,
             paused: None,
+            failing: Failing::default(),
             last: false,
             blocked: false,
             careful: 0,
@@ -216,14 +228,23 @@ impl<T> Receiving<T> {
             let room = self.delivery.room();
             self.blocked =
                 !self.delivery.is_sent() || self.paused.is_some() || room < self.error_cost;
-            if self.blocked || self.last {
+            if self.blocked || self.last || self.failing.rests_until(Instant::now()).is_some() {
                 return None;
             }
-            match take(room) {
+            let taken = take(room);
+            if !matches!(taken, Taken::Failed(_)) {
+                self.failing = Failing::default();
+            }
+            match taken {
                 Taken::Items(items) => self.push(items),
                 Taken::Last(items) => {
                     self.last = true;
                     self.push(items);
+                }
+                Taken::Failed(error)
+                    if self.failing.is_said_already(error.name(), Instant::now()) =>
+                {
+                    return None;
                 }
                 Taken::Failed(error) => {
                     self.push_one(self.error_cost, Arrived::Failed(error));
@@ -254,6 +275,48 @@ impl<T> Receiving<T> {
     }
 }
 
+/// Errors that came one after the other, with nothing between.
+#[derive(Debug, Default)]
+struct Failing {
+    count: u32,
+    /// Nothing is tried before.
+    rest: Option<Instant>,
+    said: u32,
+    /// The last that was said, and until when it is not said again.
+    last: Option<(&'static str, Instant)>,
+}
+
+impl Failing {
+    /// Until when nothing is tried.
+    fn rests_until(&mut self, now: Instant) -> Option<Instant> {
+        self.rest = self.rest.filter(|rest| *rest > now);
+        self.rest
+    }
+
+    /// There was one more. It need not be said if the client has heard the same just now.
+    fn is_said_already(&mut self, name: &'static str, now: Instant) -> bool {
+        if self.count > 0 {
+            self.rest = Some(now + doubled(REST, self.count - 1));
+        }
+        self.count = self.count.saturating_add(1);
+        if self
+            .last
+            .as_ref()
+            .is_some_and(|(said, until)| *said == name && now < *until)
+        {
+            return true;
+        }
+        self.last = Some((name, now + doubled(SILENCE, self.said)));
+        self.said = self.said.saturating_add(1);
+        false
+    }
+}
+
+/// The first of the two times, doubled so often, at most the second.
+fn doubled((first, most): (Duration, Duration), times: u32) -> Duration {
+    first.saturating_mul(1 << times.min(16)).min(most)
+}
+
 /// A flow that receives items.
 pub(super) trait ItemFlow {
     type Item;
@@ -263,6 +326,12 @@ pub(super) trait ItemFlow {
     fn receiving(&self) -> MutexGuard<'_, Receiving<Self::Item>>;
     /// What else there is to say.
     fn news(&self, line: &Arc<Line>) -> Option<NextItems<Self::Item>>;
+    /// When to look for what has no event, if there is such.
+    fn looks_at(&self) -> Option<Instant> {
+        None
+    }
+    /// Looks for it.
+    fn look(&self, _socket: &Socket, _line: &Arc<Line>) {}
     /// What is to be said before the end.
     fn last_credit(&self, line: &Arc<Line>) -> Option<Credit>;
 
@@ -311,9 +380,24 @@ pub(super) trait ItemFlow {
                         return Poll::Ready(NextItems::Items(items));
                     }
                     None if receiving.blocked || receiving.last => None,
-                    None => Some(ARRIVAL),
+                    None => match receiving.failing.rests_until(Instant::now()) {
+                        Some(until) => {
+                            drop(receiving);
+                            ready!(waiting.poll_until(until, cx));
+                            continue;
+                        }
+                        None => Some(ARRIVAL),
+                    },
                 }
             };
+            if let Some(at) = self.looks_at()
+                && waiting.poll_alarm(at, cx).is_ready()
+            {
+                if let Some(socket) = self.socket().upgrade() {
+                    self.look(&socket, line);
+                }
+                continue;
+            }
             match waiting.poll(wanted, cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(WaitError::Kernel(error))) => {
@@ -391,5 +475,57 @@ impl Failures {
     /// Whether all were heard.
     pub(super) fn is_empty(&self) -> bool {
         self.kept.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often something was tried and how often the client heard of it, if it fails for that long with these errors in turn.
+    fn fails(
+        failing: &mut Failing,
+        from: Instant,
+        time: Duration,
+        errors: &[&'static str],
+    ) -> (u32, u32) {
+        let (mut now, mut tried, mut said) = (from, 0, 0);
+        while now < from + time {
+            let longest = now + REST.1;
+            if let Some(until) = failing.rests_until(now) {
+                assert!(until <= longest, "what ends it is found soon");
+                now = until;
+                continue;
+            }
+            let error = errors[tried as usize % errors.len()];
+            said += u32::from(!failing.is_said_already(error, now));
+            tried += 1;
+        }
+        (tried, said)
+    }
+
+    #[test]
+    fn an_error_that_stays_is_tried_less_and_less_often_and_said_less_often_still() {
+        let now = Instant::now();
+        let mut failing = Failing::default();
+        let (tried, said) = fails(&mut failing, now, Duration::from_secs(60), &["EMFILE"]);
+        assert!((60 * 12..60 * 13 + 10).contains(&tried), "{tried}");
+        assert!((30..40).contains(&said), "{said}");
+        // The first is said and followed by a try at once, as one that an ICMP message brought.
+        let mut failing = Failing::default();
+        assert!(!failing.is_said_already("ECONNREFUSED", now));
+        assert_eq!(failing.rests_until(now), None);
+    }
+
+    #[test]
+    fn another_error_is_said_at_once_and_tried_no_more_often() {
+        let now = Instant::now();
+        let mut failing = Failing::default();
+        assert!(!failing.is_said_already("EMFILE", now));
+        assert!(!failing.is_said_already("QUOTA_EXCEEDED", now));
+        assert_eq!(failing.rests_until(now), Some(now + REST.0));
+        let errors = ["EMFILE", "ENFILE"];
+        let (tried, _) = fails(&mut failing, now, Duration::from_secs(60), &errors);
+        assert!(tried < 60 * 13 + 10, "{tried}");
     }
 }

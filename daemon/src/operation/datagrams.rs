@@ -33,10 +33,12 @@ impl Operation for Datagrams {
         let Shape {
             length,
             control_length,
+            errors,
         } = self.shape;
+        let errors = if errors { ", MSG_ERRQUEUE" } else { "" };
         write!(
             call,
-            "datagrams_open({handle}, {window}, {length}, {control_length})"
+            "datagrams_open({handle}, {window}, {length}, {control_length}{errors})"
         )
     }
 

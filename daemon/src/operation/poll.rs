@@ -138,7 +138,7 @@ impl Poll {
                     // What waits for the next call has already left the kernel.
                     Some(socket) => {
                         let mut events = events.next()?;
-                        if socket.has_deferred() {
+                        if socket.has_deferred() || socket.has_taken_errors() {
                             events = events | Events::ERR;
                         }
                         events | socket.kept_events(*asked)

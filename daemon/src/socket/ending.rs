@@ -28,6 +28,14 @@ impl Socket {
         count: usize,
         (request, control_length): (ReceiveRequest, usize),
     ) -> io::Result<Vec<Received>> {
+        if self.has_taken_errors() && count > 0 {
+            let errors: Vec<_> = std::iter::from_fn(|| self.taken_error(request, control_length))
+                .take(count)
+                .collect();
+            if !errors.is_empty() {
+                return Ok(errors);
+            }
+        }
         if !self.has_ambiguous_end() || count == 0 {
             let ReceiveRequest { length, flags, .. } = request;
             let inbound = self.inbound();
@@ -63,6 +71,9 @@ impl Socket {
 
     /// Receives one message or part of a stream of the kernel's queue, without control messages, and marks it if it is the end.
     pub(super) fn receive_one_marked(&self, request: ReceiveRequest) -> io::Result<Received> {
+        if let Some(error) = self.taken_error(request, 0) {
+            return Ok(error);
+        }
         if self.has_ambiguous_end() {
             return self.receive_record(request, 0);
         }

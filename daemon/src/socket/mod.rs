@@ -6,6 +6,7 @@ mod connect;
 mod connecting;
 mod eager;
 mod ending;
+mod errors;
 mod kept;
 mod lane;
 mod limit;
@@ -38,6 +39,7 @@ use self::{
     attempt::{BELIEVED_WAKES, LONGEST_REST, rest_time},
     connecting::Connecting,
     eager::Eager,
+    errors::TakenErrors,
     reactor::Source,
 };
 pub(crate) use self::{
@@ -102,6 +104,8 @@ pub(crate) struct Socket {
     deferred: AtomicI32,
     /// What was received and is to be received again.
     kept: Arc<Kept>,
+    /// Entries of the error queue that were taken out of the kernel for who receives them.
+    errors: TakenErrors,
     create_time: SystemTime,
     pub(crate) counters: Counters,
     /// Whether a stream has the socket, and calls have not. Held for reading while a call that takes no turn is in the kernel.
@@ -194,6 +198,7 @@ impl Socket {
             disconnects: AtomicUsize::new(0),
             connecting: Connecting::default(),
             deferred: AtomicI32::new(0),
+            errors: TakenErrors::default(),
             create_time: SystemTime::now(),
             counters: Counters::default(),
             streaming: RwLock::new(false),

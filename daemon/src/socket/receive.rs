@@ -385,7 +385,7 @@ impl Socket {
     }
 
     /// Whether MSG_ERRQUEUE has a meaning here.
-    pub(super) fn has_error_queue(&self) -> bool {
+    pub(crate) fn has_error_queue(&self) -> bool {
         !matches!(self.kind().domain(), Domain::Unix | Domain::Netlink)
     }
 }

@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Instant,
 };
 
 use tokio::time::Sleep;
@@ -25,6 +26,7 @@ pub(crate) struct Waiting {
     /// Wakes since the last that was of use.
     wakes: u32,
     rest: Option<Pin<Box<Sleep>>>,
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl Waiting {
@@ -36,6 +38,7 @@ impl Waiting {
             ticket: None,
             wakes: 0,
             rest: None,
+            alarm: None,
         }
     }
 
@@ -69,6 +72,26 @@ impl Waiting {
             self.rest = Some(Box::pin(tokio::time::sleep(LONGEST_REST)));
         }
         Poll::Ready(polled)
+    }
+
+    /// Waits until `at`, or until waiting is over for good.
+    pub(crate) fn poll_until(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let over = self.poll_alarm(at, cx).is_ready() || self.poll(None, cx).is_ready();
+        if over { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Ready at `at`, which is the same until then.
+    pub(crate) fn poll_alarm(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let at = tokio::time::Instant::from_std(at);
+        let alarm = self
+            .alarm
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        if alarm.deadline() != at {
+            alarm.as_mut().reset(at);
+        }
+        ready!(alarm.as_mut().poll(cx));
+        self.alarm = None;
+        Poll::Ready(())
     }
 
     /// Whether a wait was begun and has not ended.

@@ -5,6 +5,7 @@ mod bad_input;
 mod bounds;
 mod bytes;
 mod datagrams;
+mod error_queue;
 mod exclusive;
 mod journal;
 mod low_water;

@@ -158,7 +158,7 @@ impl Speaker for AcceptSpeaker {
                 Ok((say(Outgoing::Accepted(accepted)), None))
             }
             NextItems::Over(error) => Err(status::status(&error)),
-            NextItems::Credit(_) | NextItems::SendFailed(..) => {
+            NextItems::Credit(_) | NextItems::SendFailed(..) | NextItems::Dropped => {
                 Err(Status::internal("connections are not sent"))
             }
         })

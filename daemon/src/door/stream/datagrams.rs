@@ -99,6 +99,7 @@ fn shape(open: &v1::OpenDatagrams) -> Result<Shape, Violation> {
     Ok(Shape {
         length: if length == 0 { MAX_DATAGRAM } else { length },
         control_length: bounded(control, "control_length", 0, 0, MAX_CONTROL)?,
+        errors: open.errors,
     })
 }
 
@@ -198,6 +199,10 @@ impl Speaker for DatagramSpeaker {
                     }
                     Outgoing::Received(message)
                 }
+                NextItems::Dropped => Outgoing::Received(v1::ReceivedDatagrams {
+                    dropped: self.flow.drops(),
+                    ..Default::default()
+                }),
                 NextItems::Credit(credit) => Outgoing::Credit(told(credit)),
                 NextItems::SendFailed(offset, error) => Outgoing::SendFailed(v1::SendFailed {
                     offset,

@@ -7,11 +7,13 @@ mod sending;
 
 use std::{
     future::poll_fn,
+    os::fd::AsFd as _,
     sync::{
         Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicU32, Ordering},
     },
     task::{Context, Poll},
+    time::Instant,
 };
 
 use farsock_proto::Violation;
@@ -31,7 +33,7 @@ use crate::{
     error::Error,
     operation::{Context as Caller, ReceivedMessage},
     socket::{Socket, Waiting},
-    sys::{message::Framing, socket::Events},
+    sys::{self, message::Framing, socket::Events},
     table::Handle,
 };
 
@@ -49,6 +51,10 @@ pub(crate) struct DatagramFlow {
     counts_drops: bool,
     /// How many datagrams the kernel has dropped, as far as it has told.
     drops: AtomicU32,
+    /// As far as the client has heard of it.
+    drops_said: AtomicU32,
+    /// When to ask the kernel for it.
+    looks_at: Mutex<Option<Instant>>,
 }
 
 impl DatagramFlow {
@@ -76,7 +82,9 @@ impl DatagramFlow {
                     receiving: Mutex::new(Receiving::new(RETENTION, OVERHEAD)),
                     sending: Mutex::default(),
                     counts_drops: count_drops(socket),
-                    drops: AtomicU32::new(0),
+                    drops: AtomicU32::new(sys::socket::drops(socket.as_fd()).unwrap_or(0)),
+                    drops_said: AtomicU32::new(0),
+                    looks_at: Mutex::default(),
                 });
                 (Arc::clone(&flow), any::Flow::Datagrams(flow))
             },
@@ -113,7 +121,8 @@ impl DatagramFlow {
         sending.say = sending.intake.taken() > 0;
         sending.failures.heard(failures_heard);
         sending.failures.again();
-        if sending.say || !sending.failures.is_empty() {
+        self.drops_said.store(0, Ordering::Relaxed);
+        if self.has_unsaid_drops() || sending.say || !sending.failures.is_empty() {
             line.tell();
         }
         let credit = sending.intake.tell();
@@ -196,7 +205,13 @@ impl DatagramFlow {
 
     /// How many datagrams the kernel has dropped, as far as it has told.
     pub(crate) fn drops(&self) -> u32 {
-        self.drops.load(Ordering::Relaxed)
+        let drops = self.drops.load(Ordering::Relaxed);
+        self.drops_said.store(drops, Ordering::Relaxed);
+        drops
+    }
+
+    fn has_unsaid_drops(&self) -> bool {
+        self.drops.load(Ordering::Relaxed) != self.drops_said.load(Ordering::Relaxed)
     }
 
     /// What is to be said to the client next.
@@ -318,7 +333,27 @@ impl ItemFlow for DatagramFlow {
             line.tell();
             return Some(NextItems::SendFailed(end, error));
         }
-        std::mem::take(&mut sending.say).then(|| NextItems::Credit(sending.intake.tell()))
+        if std::mem::take(&mut sending.say) {
+            if self.has_unsaid_drops() {
+                line.tell();
+            }
+            return Some(NextItems::Credit(sending.intake.tell()));
+        }
+        self.has_unsaid_drops().then_some(NextItems::Dropped)
+    }
+
+    fn looks_at(&self) -> Option<Instant> {
+        *lock(&self.looks_at)
+    }
+
+    fn look(&self, socket: &Socket, line: &Arc<Line>) {
+        *lock(&self.looks_at) = None;
+        if let Some(drops) = sys::socket::drops(socket.as_fd()) {
+            self.count_dropped(drops);
+        }
+        if self.has_unsaid_drops() {
+            line.tell();
+        }
     }
 
     fn last_credit(&self, line: &Arc<Line>) -> Option<Credit> {

@@ -195,6 +195,9 @@ impl<'a> Flow<'a> {
         loop {
             match self.take_now(ready) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if ready.contains(Events::ERR) {
+                        self.from.take_errors();
+                    }
                     ready = waits.ready().await?;
                 }
                 outcome => return outcome.map_err(Failure::Receive),

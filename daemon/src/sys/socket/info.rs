@@ -79,6 +79,26 @@ pub(crate) fn send_queue(fd: BorrowedFd<'_>) -> Option<u64> {
     integer_ioctl(fd, libc::TIOCOUTQ).ok()?.try_into().ok()
 }
 
+/// How many messages the kernel has dropped that were for this socket: SO_MEMINFO's last number. `None` if the kernel does not tell.
+pub(crate) fn drops(fd: BorrowedFd<'_>) -> Option<u32> {
+    /// include/uapi/linux/sock_diag.h: SK_MEMINFO_DROPS.
+    const DROPS: usize = 8;
+    let mut numbers = [0u32; DROPS + 1];
+    let mut length = size_of_val(&numbers).try_into().ok()?;
+    // SAFETY: `numbers` is writable for `length` bytes, and any bits are valid integers.
+    check(unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            numbers.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    })
+    .ok()?;
+    (length as usize == size_of_val(&numbers)).then_some(numbers[DROPS])
+}
+
 /// Whether the next byte to read is at the out-of-band mark. Corresponds to sockatmark(3).
 pub(crate) fn at_mark(fd: BorrowedFd<'_>) -> bool {
     /// linux/sockios.h; libc has it for other systems alone.

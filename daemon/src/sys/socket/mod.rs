@@ -25,7 +25,7 @@ use super::{
 };
 
 pub(crate) use info::{
-    State, at_mark, inode, is_listening, is_socket, receive_queue, send_queue, state,
+    State, at_mark, drops, inode, is_listening, is_socket, receive_queue, send_queue, state,
 };
 pub(in crate::sys) use kind::domain;
 pub(crate) use kind::{Kind, check_listed, kind};

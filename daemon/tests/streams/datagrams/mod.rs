@@ -44,7 +44,7 @@ impl Datagrams {
     }
 
     /// Opens it as soon as the daemon has noticed that who had it before is gone.
-    async fn again(channel: &Channel, open: OpenDatagrams) -> Self {
+    pub(crate) async fn again(channel: &Channel, open: OpenDatagrams) -> Self {
         loop {
             match Self::open(channel, open).await {
                 Ok(stream) => return stream,
@@ -53,7 +53,7 @@ impl Datagrams {
         }
     }
 
-    async fn next(&mut self) -> Result<Hear, Status> {
+    pub(crate) async fn next(&mut self) -> Result<Hear, Status> {
         let next = timeout(PATIENCE, self.responses.message()).await;
         let next = next.expect("a message in time")?.expect("more");
         Ok(next.message.expect("something said"))
