@@ -7,8 +7,8 @@ use std::{
 
 use farsock_daemon::Embedded;
 use farsock_proto::v1::{
-    self, MessageFlag, create_socket_pair_request as pair, operation::Request,
-    operation_result::Outcome,
+    self, MessageFlag, create_socket_pair_request as pair, create_socket_request as create,
+    operation::Request, operation_result::Outcome,
 };
 use tonic::transport::Channel;
 
@@ -120,6 +120,27 @@ impl Scene {
             panic!("no address");
         };
         (handle, format!("127.0.0.1:{}", ip.port))
+    }
+
+    /// A bound UDP socket, and its port.
+    async fn udp(&mut self) -> (u64, u16) {
+        let handle = self.session.first_handle + 16 * (self.id + 1);
+        let request = v1::CreateSocketRequest {
+            domain_choice: Some(create::DomainChoice::Domain(v1::Domain::Inet.into())),
+            type_choice: Some(create::TypeChoice::Type(v1::SocketType::Dgram.into())),
+            new_handle: handle,
+            ..Default::default()
+        };
+        self.done(Request::CreateSocket(request)).await;
+        self.done(bind(handle, "127.0.0.1:0")).await;
+        let name = v1::GetSocketNameRequest { handle };
+        let Outcome::GetSocketName(name) = self.done(Request::GetSocketName(name)).await else {
+            panic!("no name");
+        };
+        let Some(v1::address::Form::Ip(ip)) = name.address.and_then(|address| address.form) else {
+            panic!("no address");
+        };
+        (handle, u16::try_from(ip.port).expect("a port"))
     }
 
     async fn socket(&mut self, handle: u64) -> v1::Socket {
@@ -362,30 +383,9 @@ async fn a_peek_takes_nothing_however_its_flag_is_given() {
 #[tokio::test]
 async fn a_datagram_still_has_its_sender_and_its_place_and_may_be_empty() {
     let mut scene = Scene::new().await;
-    let handle = scene.session.first_handle;
-    scene
-        .done(Request::CreateSocket(v1::CreateSocketRequest {
-            domain_choice: Some(v1::create_socket_request::DomainChoice::Domain(
-                v1::Domain::Inet.into(),
-            )),
-            type_choice: Some(v1::create_socket_request::TypeChoice::Type(
-                v1::SocketType::Dgram.into(),
-            )),
-            new_handle: handle,
-            ..Default::default()
-        }))
-        .await;
-    scene.done(bind(handle, "127.0.0.1:0")).await;
-    let name = v1::GetSocketNameRequest { handle };
-    let Outcome::GetSocketName(name) = scene.done(Request::GetSocketName(name)).await else {
-        panic!("no name");
-    };
-    let Some(v1::address::Form::Ip(ip)) = name.address.and_then(|address| address.form) else {
-        panic!("no address");
-    };
+    let (handle, port) = scene.udp().await;
     let peer = std::net::UdpSocket::bind("127.0.0.1:0").expect("it binds");
     for part in [&b"first"[..], b"", b"third"] {
-        let port = u16::try_from(ip.port).expect("a port");
         peer.send_to(part, ("127.0.0.1", port)).expect("it is sent");
     }
     // Recv does not ask for the sender.
@@ -439,6 +439,57 @@ fn nix_send_urgent(peer: &TcpStream, byte: &[u8]) {
     socket2::SockRef::from(peer)
         .send_out_of_band(byte)
         .expect("it is sent");
+}
+
+#[tokio::test]
+async fn what_came_from_the_error_queue_is_in_the_error_queue_again() {
+    let mut scene = Scene::new().await;
+    let (handle, _) = scene.udp().await;
+    scene
+        .done(Request::SetOption(v1::SetOptionRequest {
+            handle,
+            name: Some(v1::set_option_request::Name::Option(
+                v1::SocketOption::IpRecverr.into(),
+            )),
+            value: Some(v1::OptionValue {
+                value: Some(v1::option_value::Value::Flag(true)),
+            }),
+        }))
+        .await;
+    // Nobody has this port any more.
+    let closed = std::net::UdpSocket::bind("127.0.0.1:0").expect("it binds");
+    let address = closed.local_addr().expect("it has one").to_string();
+    drop(closed);
+    let to = v1::SendToRequest {
+        handle,
+        address: Some(v1::Address {
+            form: Some(v1::address::Form::Text(address)),
+        }),
+        payload: Some(v1::send_to_request::Payload::Data("lost".into())),
+        ..Default::default()
+    };
+    scene.done(Request::SendTo(to)).await;
+    let wanted = Request::Poll(v1::PollRequest {
+        entries: vec![v1::PollEntry {
+            handle,
+            events: vec![v1::PollEvent::In.into()],
+        }],
+        timeout: None,
+    });
+    scene.done(wanted).await;
+    let errors = || flagged(handle, 64, &[MessageFlag::Errqueue]);
+    // The kernel's error queue takes with MSG_PEEK, too.
+    let peek = flagged(handle, 64, &[MessageFlag::Errqueue, MessageFlag::Peek]);
+    for request in [errors(), peek] {
+        let Outcome::Recv(received) = scene.received_and_undone(request).await else {
+            panic!("no Recv");
+        };
+        assert!(received.flags.contains(&MessageFlag::Errqueue.into()));
+        assert!(scene.polled(handle, v1::PollEvent::Err).await);
+    }
+    assert_eq!(scene.recv(errors()).await, b"lost");
+    let nothing = scene.start(errors());
+    assert_eq!(scene.stream.failed(nothing).await, "EAGAIN");
 }
 
 #[tokio::test]
