@@ -147,9 +147,8 @@ impl Config {
             max_connections: Some(max_connections),
             max_waiting: Some(max_waiting),
             drain_timeout: Some(Timeout::from(drain_timeout)),
-            // Said where it is so: it is an exception.
-            allow_raw_families: allow_raw_families.then_some(true),
-            allow_raw_options: allow_raw_options.then_some(true),
+            allow_raw_families: Some(allow_raw_families),
+            allow_raw_options: Some(allow_raw_options),
             resolve_concurrency: Some(resolve_concurrency),
         })
     }

@@ -137,8 +137,8 @@ async fn the_settings_are_flags_with_or_without_a_value() {
         let printed = command.args(flags).output().await.expect("it runs");
         let printed = String::from_utf8_lossy(&printed.stdout);
         for setting in ["allow_raw_families", "allow_raw_options"] {
-            let line = format!("{setting} = true\n");
-            assert_eq!(printed.contains(&line), wanted, "{printed}");
+            let line = format!("{setting} = {wanted}\n");
+            assert!(printed.contains(&line), "{printed}");
         }
     }
 }
