@@ -43,17 +43,44 @@ pub(super) struct Calls {
     turns: Turns,
 }
 
-/// Counts the turns of a connection: in each the connection is polled, and then its calls.
+/// Counts the turns of a connection: in each the connection is polled, and then its calls. Some turns are one run of its task.
 #[derive(Clone, Default)]
-pub(super) struct Turns(Arc<AtomicUsize>);
+pub(super) struct Turns(Arc<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    turn: AtomicUsize,
+    run: AtomicUsize,
+    spent: AtomicBool,
+}
 
 impl Turns {
     pub(super) fn now(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.0.turn.load(Ordering::Relaxed)
     }
 
     pub(super) fn begin(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.turn.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The current run of the task.
+    pub(super) fn run(&self) -> usize {
+        self.0.run.load(Ordering::Relaxed)
+    }
+
+    /// The task runs.
+    pub(super) fn begin_run(&self) {
+        self.0.run.fetch_add(1, Ordering::Relaxed);
+        self.0.spent.store(false, Ordering::Relaxed);
+    }
+
+    /// The connection has had its part of this run: other tasks are next.
+    pub(super) fn spend(&self) {
+        self.0.spent.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_spent(&self) -> bool {
+        self.0.spent.load(Ordering::Relaxed)
     }
 }
 
@@ -151,6 +178,7 @@ impl<C: Future> Future for Driver<C> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<C::Output> {
         let this = &mut *self;
         this.wakes.task.register(cx.waker());
+        this.calls.turns.begin_run();
         let mut inner = Context::from_waker(&this.waker);
         for _ in 0..TURNS {
             this.wakes.begin();
@@ -172,7 +200,7 @@ impl<C: Future> Future for Driver<C> {
                 ended += 1;
             }
             // What waits for the next run of the task would be polled in vain until then.
-            if !coop::has_budget_remaining() {
+            if !coop::has_budget_remaining() || this.calls.turns.is_spent() {
                 break;
             }
             // A companion that has just begun wakes nobody.
@@ -301,6 +329,27 @@ mod tests {
         std::thread::spawn(move || sender.send(()).unwrap());
         calls.over().await;
         task.abort();
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_has_had_its_part_of_a_run_is_polled_again_in_the_next() {
+        let calls = Calls::default();
+        let turns = calls.turns();
+        let (mut polls, counted) = (0, Arc::new(AtomicUsize::new(0)));
+        let count = Arc::clone(&counted);
+        let connection = std::future::poll_fn(move |cx| {
+            polls += 1;
+            count.store(polls, Ordering::Relaxed);
+            turns.spend();
+            cx.waker().wake_by_ref();
+            Poll::<()>::Pending
+        });
+        let mut driver = tokio_test::task::spawn(Driver::new(connection, calls));
+        for run in 1..4 {
+            assert!(driver.poll().is_pending());
+            assert_eq!(counted.load(Ordering::Relaxed), run);
+            assert!(driver.is_woken());
+        }
     }
 
     #[tokio::test]

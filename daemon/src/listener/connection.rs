@@ -16,7 +16,9 @@ use tonic::service::Routes;
 use super::{
     Stream,
     calls::{Calls, Companions, Driver},
-    deadline, preface,
+    deadline,
+    metered::HandedBack,
+    preface,
 };
 use crate::{engine::Owner, memory::Memory, shutdown::Shutdown};
 
@@ -60,8 +62,23 @@ impl Connections {
     /// # Errors
     /// What ended it, if that was neither its client nor a shutdown.
     pub(crate) async fn serve(&self, stream: Stream, owner: Owner) -> Result<(), ConnectionError> {
+        let handed_back = HandedBack::default();
+        let served = self.carry_calls(stream, owner, handed_back.clone()).await;
+        // By now HTTP/2 and all calls are gone.
+        if let Some(excess) = handed_back.take() {
+            excess.dismiss().await;
+        }
+        served
+    }
+
+    async fn carry_calls(
+        &self,
+        stream: Stream,
+        owner: Owner,
+        handed_back: HandedBack,
+    ) -> Result<(), ConnectionError> {
         let calls = Calls::default();
-        let preface = preface::expect(stream, calls.turns());
+        let preface = preface::expect(stream, calls.turns(), handed_back);
         let handshake = tokio::time::timeout(PREFACE_TIMEOUT, preface);
         let stream = tokio::select! {
             biased;

@@ -9,10 +9,13 @@
 
 pub(crate) mod accept;
 mod address;
+mod allowance;
 pub(crate) mod calls;
 pub(crate) mod connection;
 pub(crate) mod deadline;
+mod frames;
 pub(crate) mod memory;
+mod metered;
 mod preface;
 mod unix;
 

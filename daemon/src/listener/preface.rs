@@ -9,14 +9,22 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-use super::{Stream, calls::Turns};
+use super::{
+    Stream,
+    calls::Turns,
+    metered::{HandedBack, Metered},
+};
 
 /// What every HTTP/2 client sends first (RFC 9113, section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Reads the preface and gives the connection back with it still in front. Ends with InvalidData at the first byte that is not
 /// HTTP/2's, such as a browser's or that of a TLS client.
-pub(super) async fn expect(mut stream: Stream, turns: Turns) -> io::Result<Prefaced> {
+pub(super) async fn expect(
+    mut stream: Stream,
+    turns: Turns,
+    handed_back: HandedBack,
+) -> io::Result<Prefaced> {
     let mut preface = [0; PREFACE.len()];
     let mut filled = 0;
     while filled < preface.len() {
@@ -31,7 +39,7 @@ pub(super) async fn expect(mut stream: Stream, turns: Turns) -> io::Result<Prefa
     }
     Ok(Prefaced {
         unread: PREFACE,
-        stream,
+        stream: Metered::new(stream, turns.clone(), handed_back),
         arrived: turns.now(),
         turns,
         end: None,
@@ -44,7 +52,7 @@ pub(super) async fn expect(mut stream: Stream, turns: Turns) -> io::Result<Prefa
 /// words of a client that goes, CloseSession above all, would seldom be heard; so the end waits for the turn after theirs.
 pub(super) struct Prefaced {
     unread: &'static [u8],
-    stream: Stream,
+    stream: Metered,
     turns: Turns,
     /// The turn in which the last bytes came.
     arrived: usize,
@@ -144,7 +152,9 @@ mod tests {
         client.write_all(b"last words").await.unwrap();
         drop(client);
         let turns = Turns::default();
-        let mut prefaced = expect(Box::new(server), turns.clone()).await.unwrap();
+        let mut prefaced = expect(Box::new(server), turns.clone(), HandedBack::default())
+            .await
+            .unwrap();
         let mut context = Context::from_waker(std::task::Waker::noop());
         let mut read = || {
             let mut room = [0; 64];
@@ -170,7 +180,9 @@ mod tests {
             client.write_all(PREFACE).await.unwrap();
             client.write_all(b"frames").await.unwrap();
         });
-        let mut prefaced = expect(Box::new(server), Turns::default()).await.unwrap();
+        let mut prefaced = expect(Box::new(server), Turns::default(), HandedBack::default())
+            .await
+            .unwrap();
         let mut all = [0; PREFACE.len() + 6];
         prefaced.read_exact(&mut all).await.unwrap();
         assert_eq!(all[..], [PREFACE.as_slice(), b"frames"].concat());
@@ -182,7 +194,7 @@ mod tests {
         for text in ["GET / HTTP/1.1\r\n", "PRI * HTTP/1", "\x16\x03\x01"] {
             let (mut client, server) = duplex(64);
             client.write_all(text.as_bytes()).await.unwrap();
-            let error = expect(Box::new(server), Turns::default())
+            let error = expect(Box::new(server), Turns::default(), HandedBack::default())
                 .await
                 .err()
                 .unwrap();
@@ -195,7 +207,7 @@ mod tests {
         let (mut client, server) = duplex(64);
         client.write_all(&PREFACE[..10]).await.unwrap();
         drop(client);
-        let error = expect(Box::new(server), Turns::default())
+        let error = expect(Box::new(server), Turns::default(), HandedBack::default())
             .await
             .err()
             .unwrap();

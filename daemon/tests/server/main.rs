@@ -5,6 +5,7 @@ mod config;
 mod deadline;
 mod drain;
 mod embedded;
+mod flood;
 mod host;
 mod journal;
 mod limits;
