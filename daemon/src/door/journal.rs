@@ -95,6 +95,8 @@ impl Watching {
     /// The next news that the reader wants; none when the daemon has ended its last operation.
     async fn next(&mut self) -> Option<Result<Message, Error>> {
         loop {
+            // Other tasks of this thread have their turn, however much happens that the reader does not want.
+            tokio::task::coop::consume_budget().await;
             let news = match &self.gone {
                 Some(gone) => tokio::select! {
                     news = self.reader.next() => news?,

@@ -16,7 +16,7 @@ use tonic::service::Routes;
 use super::{
     Stream,
     calls::{Calls, Companions, Driver},
-    deadline,
+    grpc,
     metered::HandedBack,
     preface,
 };
@@ -91,7 +91,7 @@ impl Connections {
         let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(owner);
             request.extensions_mut().insert(companions.clone());
-            deadline::call(routes.clone(), request)
+            grpc::call(routes.clone(), request)
         });
         let connection = http2(calls.clone()).serve_connection(TokioIo::new(stream), service);
         let mut connection = Driver::new(connection, calls.clone());

@@ -14,6 +14,7 @@ pub(crate) mod calls;
 pub(crate) mod connection;
 pub(crate) mod deadline;
 mod frames;
+mod grpc;
 pub(crate) mod memory;
 mod metered;
 mod preface;

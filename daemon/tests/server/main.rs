@@ -7,6 +7,7 @@ mod drain;
 mod embedded;
 mod flood;
 mod host;
+mod http;
 mod journal;
 mod limits;
 mod linger;

@@ -179,6 +179,8 @@ impl Reader {
                     {
                         break;
                     }
+                    // Other tasks of this thread have their turn, however much comes.
+                    tokio::task::coop::consume_budget().await;
                 }
                 Ok(None) => break,
                 Err(status) => {
@@ -291,4 +293,81 @@ fn detached(why: Detached) -> Status {
         Detached::Unreadable => (Reason::InvalidRequest, "a message cannot be read"),
     };
     status::daemon(reason, message.to_owned(), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use farsock_proto::codec::CheckedCodec;
+    use prost::Message as _;
+    use tonic::{body::Body, codec::Codec as _};
+
+    use super::*;
+    use crate::{
+        engine::EngineLimits,
+        session::{OnExpiry, Terms},
+    };
+
+    /// A body of one frame.
+    struct Whole(Option<Bytes>);
+
+    impl http_body::Body for Whole {
+        type Data = Bytes;
+        type Error = Status;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _cx: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Status>>> {
+            let frame = self.0.take().map(http_body::Frame::data);
+            std::task::Poll::Ready(frame.map(Ok))
+        }
+    }
+
+    #[tokio::test]
+    async fn requests_that_lie_ready_are_not_all_carried_out_before_others_have_a_turn() {
+        const COUNT: usize = 4_000;
+        let engine = Engine::new(EngineLimits {
+            max_handles: 16,
+            max_waiting: 16,
+        })
+        .unwrap();
+        let sessions = ApiSessions::start(Arc::clone(&engine));
+        let terms = Terms {
+            owner: Owner::Embedded,
+            lease: Duration::from_secs(60),
+            on_expiry: OnExpiry::Close,
+            label: String::new(),
+        };
+        let session = sessions.open(terms).unwrap();
+        let (outbox, _known) = session.attach(1).unwrap();
+        let request = OperateRequest {
+            message: Some(Incoming::KeepAlive(v1::KeepAlive {})),
+        };
+        let message = request.encode_to_vec();
+        let length = u8::try_from(message.len()).unwrap();
+        let framed = [&[0, 0, 0, 0, length][..], &message].concat();
+        let body = Body::new(Whole(Some(framed.repeat(COUNT).into())));
+        let decoder = CheckedCodec::<OperateResponse, OperateRequest>::default().decoder();
+        let requests = Streaming::new_request(decoder, body, None, None);
+        let said = Arc::new(Said::default());
+        let reader = Reader {
+            context: Context {
+                engine,
+                owner: Owner::Embedded,
+                session: Some(Arc::clone(&session.block)),
+                request_id: None,
+                watch: None,
+            },
+            session,
+            outbox,
+            said: Arc::clone(&said),
+        };
+        let mut reading = tokio_test::task::spawn(reader.read(requests));
+        assert!(reading.poll().is_pending());
+        assert!(!said.all.load(Ordering::Acquire));
+        // It only waits for its turn.
+        reading.await;
+        assert!(said.all.load(Ordering::Acquire));
+    }
 }

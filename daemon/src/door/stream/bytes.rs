@@ -152,7 +152,10 @@ impl Reader {
             }
             match last {
                 None => {}
-                Some(Ok(Some(message))) => self.act(decode(message)?)?,
+                Some(Ok(Some(message))) => {
+                    self.act(decode(message)?)?;
+                    tokio::task::coop::consume_budget().await;
+                }
                 Some(Ok(None)) => return Ok(()),
                 Some(Err(error)) => return Err(error),
             }

@@ -137,9 +137,12 @@ impl Frames {
     /// A message begins.
     fn begin(&self, compressed: u8, length: u32) -> Result<State, Status> {
         if compressed != 0 {
-            return Err(Status::internal(
-                "protocol error: received message with compressed-flag but no grpc-encoding was specified",
-            ));
+            return Err(status::invalid(&Violation::new(
+                "",
+                format!(
+                    "a message's compressed flag is {compressed}, but must be 0: the call has no grpc-encoding"
+                ),
+            )));
         }
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         if self.bytes && length > 0 {
@@ -300,7 +303,7 @@ mod tests {
     #[test]
     fn what_is_too_large_or_compressed_is_refused_before_it_is_read() {
         let refused = |wire: &[u8]| all(&mut Frames::of_bytes(), &[wire]).unwrap_err().code();
-        assert_eq!(refused(&[1, 0, 0, 0, 1]), Code::Internal);
+        assert_eq!(refused(&[1, 0, 0, 0, 1]), Code::InvalidArgument);
         assert_eq!(refused(&[0, 0xff, 0xff, 0xff, 0xff]), Code::OutOfRange);
         // A credit of 100,000 bytes.
         assert_eq!(refused(&[0, 0, 1, 0x86, 0xa0, 0x1a]), Code::OutOfRange);

@@ -48,7 +48,10 @@ impl Requests {
                 }
                 None if self.frames.is_between() => return Poll::Ready(Ok(None)),
                 None => {
-                    return Poll::Ready(Err(Status::internal("Unexpected EOF decoding stream.")));
+                    return Poll::Ready(Err(status::invalid(&Violation::new(
+                        "",
+                        "the request ends within a message".to_owned(),
+                    ))));
                 }
             }
         }
@@ -69,7 +72,9 @@ impl Requests {
 
     /// Reads on to the end, so that what the client still sends takes nothing of the connection's window.
     pub(super) async fn drain(mut self) {
-        while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx)).await {}
+        while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx)).await {
+            tokio::task::coop::consume_budget().await;
+        }
     }
 }
 
@@ -81,4 +86,38 @@ pub(super) fn not_open() -> Status {
 /// A later message that says nothing that can be said there.
 pub(super) fn not_now(message: &'static str) -> Status {
     status::invalid(&Violation::new(message, "has no place here"))
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body::Frame;
+
+    use super::*;
+
+    /// A body of so many frames, all of which lie ready.
+    struct Many(usize);
+
+    impl http_body::Body for Many {
+        type Data = Bytes;
+        type Error = Status;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            Poll::Ready(self.0.checked_sub(1).map(|left| {
+                self.0 = left;
+                Ok(Frame::data(Bytes::from_static(&[0; 5])))
+            }))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_read_in_vain_is_not_read_in_one_go() {
+        let requests = Requests::new(Body::new(Many(100_000)), Frames::of_messages());
+        let mut draining = tokio_test::task::spawn(requests.drain());
+        assert!(draining.poll().is_pending());
+        // It only waits for its turn.
+        draining.await;
+    }
 }
