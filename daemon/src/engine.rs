@@ -82,7 +82,6 @@ pub(crate) struct Engine {
     pub(crate) journal: Arc<Journal>,
     pub(crate) memory: Arc<Memory>,
     pub(crate) essential: Essential,
-    limits: EngineLimits,
     instance_id: String,
     start_time: SystemTime,
     draining: AtomicBool,
@@ -90,6 +89,7 @@ pub(crate) struct Engine {
     running: AtomicUsize,
     idle: Notify,
     waiting: AtomicUsize,
+    max_waiting: AtomicUsize,
     held: AtomicUsize,
 }
 
@@ -107,13 +107,13 @@ impl Engine {
             closing: Closing::default(),
             journal: Arc::default(),
             memory: Arc::default(),
-            limits,
             instance_id: sys::random::hex_id()?,
             start_time: SystemTime::now(),
             draining: AtomicBool::new(false),
             running: AtomicUsize::new(0),
             idle: Notify::new(),
             waiting: AtomicUsize::new(0),
+            max_waiting: AtomicUsize::new(limits.max_waiting),
             held: AtomicUsize::new(0),
         }))
     }
@@ -198,6 +198,11 @@ impl Engine {
         Ok(Held { engine, bytes })
     }
 
+    /// How many operations may wait from now on; those that wait go on.
+    pub(crate) fn set_max_waiting(&self, count: usize) {
+        self.max_waiting.store(count, Ordering::Relaxed);
+    }
+
     /// Counts an operation that begins to wait.
     pub(crate) fn begin_wait<'a>(&'a self, patience: &'a Patience) -> Result<Waiting<'a>> {
         self.begin_waits(patience, 1)
@@ -209,13 +214,14 @@ impl Engine {
         patience: &'a Patience,
         count: usize,
     ) -> Result<Waiting<'a>> {
+        let limit = self.max_waiting.load(Ordering::Relaxed);
         self.waiting
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
                 let waiting = waiting + count;
-                (waiting <= self.limits.max_waiting).then_some(waiting)
+                (waiting <= limit).then_some(waiting)
             })
             .map_err(|_full| Error::QuotaExceeded {
-                limit: self.limits.max_waiting,
+                limit,
                 what: "waiting operations",
             })?;
         let watch = patience.watch().map(Arc::as_ref);

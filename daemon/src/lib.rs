@@ -18,6 +18,7 @@ pub mod listener;
 pub mod log;
 mod memory;
 mod operation;
+pub mod reload;
 mod resolver;
 pub mod server;
 mod session;

@@ -11,6 +11,7 @@ use farsock_daemon::{
     EssentialEnded,
     config::{CommandLine, Config},
     log::{self, Log},
+    reload::Reload,
     server::Server,
     shutdown::Shutdown,
     signals::{self, Signals},
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
     farsock_daemon::raise_descriptor_limit();
     farsock_daemon::keep_freed_memory();
     let print = command_line.print_config();
-    let config = match command_line.into_config() {
+    let config = match command_line.clone().into_config() {
         Ok(config) => config,
         Err(error) => {
             log::say_early(&format!("farsockd: {error}"));
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
         Err(error) => return ended(Err(error.into()), log::say_early),
     };
     log.panics();
-    let code = ended(serve(config), |line| log.say(line));
+    let code = ended(serve(command_line, config, &log), |line| log.say(line));
     log.finish();
     code
 }
@@ -81,7 +82,7 @@ fn print(text: &[u8]) -> Result<(), Failure> {
     }
 }
 
-fn serve(config: Config) -> Result<(), Failure> {
+fn serve(command_line: CommandLine, config: Config, log: &Log) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(thread::available_parallelism().map_or(1, usize::from))
         // Half of the default; the deepest stack here is that of getaddrinfo(3) and its plug-ins.
@@ -92,13 +93,10 @@ fn serve(config: Config) -> Result<(), Failure> {
     let served = runtime.block_on(async {
         let signals = Signals::install()?;
         let shutdown = Shutdown::new();
-        let server = Server::bind(config)
-            .await?
-            .giving_memory_back()
-            .with_essential(
-                "the task that handles signals",
-                signals.serve(shutdown.clone(), async || {}),
-            );
+        let server = Server::bind(config.clone()).await?.giving_memory_back();
+        let reload = Reload::new(command_line, config, log.clone(), server.live());
+        let handling = signals.serve(shutdown.clone(), reload);
+        let server = server.with_essential("the task that handles signals", handling);
         // A task of its own, so that its panic ends the process with a message and a code as well.
         match tokio::spawn(server.run(shutdown)).await {
             Ok(served) => Ok(served?),

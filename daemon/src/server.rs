@@ -3,13 +3,20 @@
 //! Tasks: one accept loop per listener and one per connection, all on one tracker that [`Server::run`] waits for; the one that gives
 //! memory back (`memory`), and those of [`Server::with_essential`], which end with it.
 
-use std::{fmt, future::Future, io, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use farsock_proto::{
     codec::MAX_MESSAGE_BYTES,
     v1::{host_service_server::HostServiceServer, journal_service_server::JournalServiceServer},
 };
-use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
+use tokio::{task::JoinSet, time::Instant};
 use tokio_util::task::TaskTracker;
 use tonic::service::{Routes, RoutesBuilder};
 use tracing::{error, info, warn};
@@ -20,7 +27,11 @@ use crate::{
     engine::{Allowed, Engine, EngineLimits},
     essential::EssentialEnded,
     health::Health,
-    listener::{ListenAddress, ListenError, Listener, accept, connection::Connections},
+    listener::{
+        ListenAddress, ListenError, Listener,
+        accept::{self, Places},
+        connection::Connections,
+    },
     memory,
     shutdown::Shutdown,
     sys::option::Unlisted,
@@ -32,8 +43,37 @@ pub struct Server {
     config: Config,
     engine: Arc<Engine>,
     listeners: Vec<Listener>,
+    live: Live,
     gives_memory_back: bool,
     essential: Vec<EssentialTask>,
+}
+
+/// The settings of a server that can change while it serves; clones are the same server's.
+#[derive(Clone, Debug)]
+pub struct Live {
+    engine: Arc<Engine>,
+    places: Arc<Places>,
+    drain_timeout: Arc<Mutex<Duration>>,
+}
+
+impl Live {
+    /// Takes over `max_connections`, `max_waiting` and `drain_timeout`. Connections and operations beyond a lower limit go on.
+    pub fn apply(&self, config: &Config) {
+        self.places.set_most(config.max_connections);
+        self.engine.set_max_waiting(config.max_waiting);
+        *self.lock() = config.drain_timeout;
+    }
+
+    fn drain_timeout(&self) -> Duration {
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Duration> {
+        // A duration is whole at every moment.
+        self.drain_timeout
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A task of the program's that the server watches, and what it is.
@@ -84,13 +124,25 @@ impl Server {
                 options: unlisted(config.allow_raw_options),
             },
         })?;
+        let live = Live {
+            engine: Arc::clone(&engine),
+            places: Arc::new(Places::new(config.max_connections)),
+            drain_timeout: Arc::new(Mutex::new(config.drain_timeout)),
+        };
         Ok(Self {
             config,
             engine,
             listeners,
+            live,
             gives_memory_back: false,
             essential: Vec::new(),
         })
+    }
+
+    /// The settings that can change while it serves.
+    #[must_use]
+    pub fn live(&self) -> Live {
+        self.live.clone()
     }
 
     /// Runs `task` beside the server, which ends when the task does: for what the program cannot do without, such as handling signals.
@@ -142,7 +194,6 @@ impl Server {
         for EssentialTask(name, task) in self.essential {
             beside.spawn(engine.essential.watch(name, task));
         }
-        let permits = Arc::new(Semaphore::new(self.config.max_connections));
         let tasks = TaskTracker::new();
         for listener in self.listeners {
             let guard = engine
@@ -151,7 +202,7 @@ impl Server {
             let accepting = accept::run(
                 listener,
                 connections.clone(),
-                Arc::clone(&permits),
+                Arc::clone(&self.live.places),
                 tasks.clone(),
                 health.listener(),
             );
@@ -163,7 +214,8 @@ impl Server {
             () = engine.essential.any_ended() => shutdown.drain(),
             () = health.follow() => {}
         }
-        let deadline = Instant::now() + self.config.drain_timeout;
+        let drain_timeout = self.live.drain_timeout();
+        let deadline = Instant::now() + drain_timeout;
         tasks.close();
         health.drain().await;
         engine.drain();
@@ -185,7 +237,7 @@ impl Server {
             () = shutdown.immediate() => {}
             () = tokio::time::sleep_until(deadline) => {
                 shutdown.now();
-                warn!(timeout = ?self.config.drain_timeout, "connections are cut that did not end in time");
+                warn!(timeout = ?drain_timeout, "connections are cut that did not end in time");
             }
         }
         let no_longer = async {

@@ -2,13 +2,13 @@
 //!
 //! Tasks: none; [`Signals::serve`] is one of the server's, see [`Server::with_essential`](crate::server::Server::with_essential).
 
-use std::{future::Future, io, pin::pin};
+use std::{io, pin::pin};
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
-use crate::{shutdown::Shutdown, sys::process};
+use crate::{reload::Reload, shutdown::Shutdown, sys::process};
 
 /// A signal's name and number.
 type Named = (&'static str, fn() -> SignalKind);
@@ -54,12 +54,8 @@ impl Signals {
         })
     }
 
-    /// Orders the shutdown at the first signal to end, and to end at once at the second; calls `reload` at each SIGHUP, one at a time.
-    pub async fn serve<F: Future<Output = ()>>(
-        mut self,
-        shutdown: Shutdown,
-        mut reload: impl FnMut() -> F,
-    ) {
+    /// Orders the shutdown at the first signal to end, and to end at once at the second; reloads at each SIGHUP, one at a time.
+    pub async fn serve(mut self, shutdown: Shutdown, mut reload: Reload) {
         let mut ending = pin!(async {
             let ending = &mut self.ending;
             let first = next(ending).await;
@@ -76,9 +72,9 @@ impl Signals {
         });
         let hangup = &mut self.hangup;
         let mut reloading = pin!(async {
-            // None of those that arrive while it works is lost: the last of them is reported.
+            // Those that arrive meanwhile are one more.
             while hangup.recv().await.is_some() {
-                reload().await;
+                reload.reload().await;
             }
         });
         tokio::select! {

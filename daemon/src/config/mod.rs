@@ -182,7 +182,11 @@ Signals:
   SIGTERM, SIGINT, SIGQUIT  the first ends the daemon in order: new operations are
                             refused, waiting ones ended, answers sent; the second
                             ends it at once. So do SIGXCPU and SIGPWR
-  SIGHUP, SIGUSR1, SIGUSR2  ignored, and so are SIGALRM, SIGPIPE and all others that
+  SIGHUP                    has it read its file again: log_level, max_connections,
+                            max_waiting and drain_timeout change, all else needs a
+                            restart. The log says what changed; a file that is wrong
+                            changes nothing
+  SIGUSR1, SIGUSR2          ignored, and so are SIGALRM, SIGPIPE and all others that
                             would end it and are no fault of its own
 
 Exit status:
@@ -240,6 +244,20 @@ impl CommandLine {
     /// # Errors
     /// The file cannot be read or is malformed, or a setting is out of its range.
     pub fn into_config(self) -> Result<Config, ConfigError> {
+        Config::from_settings(self.join()?)
+    }
+
+    /// The same once more, for a daemon that runs with `current`. A default that follows from the process's limits stays as it is.
+    ///
+    /// # Errors
+    /// As of [`into_config`](Self::into_config).
+    pub fn reload(self, current: &Config) -> Result<Config, ConfigError> {
+        let mut settings = self.join()?;
+        settings.max_handles.get_or_insert(current.max_handles);
+        Config::from_settings(settings)
+    }
+
+    fn join(self) -> Result<Settings, ConfigError> {
         let file = match &self.config {
             Some(path) => read(path)?,
             None => match read(Path::new(DEFAULT_FILE)) {
@@ -251,7 +269,7 @@ impl CommandLine {
                 other => other?,
             },
         };
-        Config::from_settings(self.settings.or(file))
+        Ok(self.settings.or(file))
     }
 }
 

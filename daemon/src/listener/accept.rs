@@ -1,16 +1,18 @@
 //! The accept loop of one listener: it never spins, and never takes more connections than allowed.
 //!
-//! Tasks: one per connection, on the tracker that [`run`] is given; each holds a permit and ends as
+//! Tasks: one per connection, on the tracker that [`run`] is given; each has a place and ends as
 //! [`connection`](super::connection) says. The loop itself ends when the daemon drains, and closes its listener.
 
 use std::{
     fs::File,
     io,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
@@ -27,14 +29,14 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 /// While a listener fails, how often to look whether the process can have a descriptor again, though no connection arrives.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Accepts connections until the daemon drains. `permits` has one for each connection that all listeners may have together.
+/// Accepts connections until the daemon drains, while there are `places` for them.
 ///
 /// # Errors
 /// The listener accepts nothing any more, such as one that `ss --kill` was used on.
 pub(crate) async fn run(
     mut listener: Listener,
     connections: Connections,
-    permits: Arc<Semaphore>,
+    places: Arc<Places>,
     tasks: TaskTracker,
     mut state: ListenerState,
 ) -> io::Result<()> {
@@ -62,7 +64,7 @@ pub(crate) async fn run(
         match arrival {
             Ok(Arrival::Connection(stream, owner, peer)) => {
                 pause = FIRST_PAUSE;
-                let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
+                let Some(place) = places.take() else {
                     if let Some(times) = surplus.due(Instant::now()) {
                         warn!(%listener, %peer, times, "connection closed: there are max_connections already");
                     }
@@ -76,7 +78,7 @@ pub(crate) async fn run(
                         Err(error) => debug!(%peer, %error, "disconnected"),
                     }
                     connections.ended();
-                    drop(permit);
+                    drop(place);
                 });
             }
             Ok(Arrival::Stranger { uid }) => {
@@ -115,6 +117,46 @@ pub(crate) async fn run(
                 pause = LONGEST_PAUSE.min(pause * 2);
             }
         }
+    }
+}
+
+/// The places for connections, which all listeners share.
+#[derive(Debug)]
+pub(crate) struct Places {
+    taken: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Places {
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            taken: AtomicUsize::new(0),
+            most: AtomicUsize::new(most),
+        }
+    }
+
+    /// How many there are from now on; a connection that has one keeps it.
+    pub(crate) fn set_most(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
+    }
+
+    fn take(self: &Arc<Self>) -> Option<Place> {
+        let most = self.most.load(Ordering::Relaxed);
+        self.taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
+                (taken < most).then_some(taken + 1)
+            })
+            .ok()?;
+        Some(Place(Arc::clone(self)))
+    }
+}
+
+/// A connection's place.
+struct Place(Arc<Places>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

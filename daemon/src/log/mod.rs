@@ -23,8 +23,8 @@ use crate::config::{Config, LogFilter, LogFormat};
 /// How long the end of the process waits for the log's last lines.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
 
-/// This process's log.
-#[derive(Debug)]
+/// This process's log; clones are the same one.
+#[derive(Clone, Debug)]
 pub struct Log {
     writer: Writer,
     filter: reload::Handle<EnvFilter, Registry>,

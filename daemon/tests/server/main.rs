@@ -13,6 +13,7 @@ mod limits;
 mod linger;
 mod log;
 mod process;
+mod reload;
 mod services;
 mod support;
 mod unix;
