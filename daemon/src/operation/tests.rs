@@ -21,6 +21,8 @@ use crate::{
     table::Aftermath,
 };
 
+mod waits;
+
 /// How long anything may take before its test has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 

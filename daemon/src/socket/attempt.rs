@@ -14,7 +14,9 @@ use farsock_proto::{
     socket::{Domain, SocketType},
 };
 
-use super::{Direction, Expiry, Fault, Lane, Patience, Socket, Turn, Wait, WaitError};
+use super::{
+    Direction, Expiry, Fault, Lane, Patience, Socket, Turn, Wait, WaitError, receive::ARRIVAL,
+};
 use crate::{
     engine::Engine,
     sys::{self, message::Framing, socket::Events},
@@ -50,19 +52,36 @@ impl Socket {
         }
 
         let _waiting = engine.begin_wait(patience).map_err(Fault::Refused)?;
+        let receives = limit == Some(Direction::Receive);
         let limit = patience.end(self.timeout(limit));
         let mut idle_wakes = 0;
+        let mut after = None;
         loop {
             let since = Instant::now();
-            let ready = self
-                .within(patience, limit, self.pause(events, idle_wakes))
-                .await??;
+            let ready = match self
+                .within(patience, limit, self.pause(events, idle_wakes, after))
+                .await
+            {
+                // What is there may be too little for an event (SO_RCVLOWAT): the kernel, too, looks once more when time is over.
+                Err(over) if receives && over.is_timeout() => {
+                    return match call(self.as_fd(), Events::EMPTY) {
+                        Err(fault) if fault.would_block() => Err(over),
+                        outcome => outcome,
+                    };
+                }
+                outcome => outcome??,
+            };
             // As the kernel since Linux 6.7, which leaves the socket's own error for the next call; MPTCP's waits do not look.
             if self.kind().is_tcp() && self.disconnects.load(Ordering::Relaxed) != disconnects {
                 return Err(Fault::Kernel(sys::errno::broken_pipe()));
             }
+            let reports = self.source.reports();
             match call(self.as_fd(), ready) {
                 Err(fault) if fault.would_block() => {
+                    // Whatever ends a receive's wait is an event, though what was peeked at is one as well.
+                    let for_change = (events == ARRIVAL && !ready.is_empty())
+                        || is_beside_the_point(ready, events);
+                    after = for_change.then_some(reports);
                     // Only wakes in quick succession are suspicious.
                     idle_wakes = if since.elapsed() > 2 * LONGEST_REST {
                         0
@@ -75,14 +94,19 @@ impl Socket {
         }
     }
 
-    /// Waits for `events`. After a few wakes in vain it lets time pass as well: some states have no event of their own (a unix
-    /// datagram to a full receiver that one is not connected with, an unread error queue), so the kernel reports
+    /// Waits for `events`, or for a report of them that comes `after` so many. After a few wakes in vain it lets time pass as well: some
+    /// states have no event of their own (a unix datagram to a full receiver that one is not connected with), so the kernel reports
     /// readiness that is none.
-    pub(super) async fn pause(&self, events: Events, idle_wakes: u32) -> Result<Events, Fault> {
+    async fn pause(
+        &self,
+        events: Events,
+        idle_wakes: u32,
+        after: Option<u64>,
+    ) -> Result<Events, Fault> {
         if idle_wakes > BELIEVED_WAKES {
             self.rest(idle_wakes - BELIEVED_WAKES).await?;
         }
-        self.event(self.ready(events), events)
+        self.event(self.ready(events).after(after), events)
             .await
             .map_err(Fault::from)
     }
@@ -163,6 +187,13 @@ impl Socket {
             fault = over => Err(fault),
         }
     }
+}
+
+/// Whether `ready` has none of the `events` that are waited for, but something that stays: an unread error queue is ERR, and with
+/// SO_SELECT_ERR_QUEUE also PRI. Only a change can help then.
+pub(super) fn is_beside_the_point(ready: Events, events: Events) -> bool {
+    let helps = events.without(Events::PRI) | Events::HUP;
+    !ready.is_empty() && !ready.intersects(helps)
 }
 
 /// How much time passes before try number `round` at something that has no event: from 0.1 ms, doubled each round, to 10 ms.

@@ -22,6 +22,14 @@ impl Socket {
             .store(sys::socket::peeks_onward(self.as_fd()), Ordering::Relaxed);
     }
 
+    /// SO_RCVLOWAT, which whoever else has the open socket can change.
+    pub(super) fn low_water(&self) -> usize {
+        match self.shared.load(Ordering::Relaxed) {
+            true => sys::socket::receive_low_water(self.as_fd()),
+            false => self.low_water.load(Ordering::Relaxed),
+        }
+    }
+
     /// Keeps what the socket keeps of an option that was set.
     pub(crate) fn option_was_set(&self, name: &OptionName, value: &OptionValue) {
         if sys::option::is_low_water(name) {

@@ -36,7 +36,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use self::{
-    attempt::{BELIEVED_WAKES, LONGEST_REST, rest_time},
+    attempt::{BELIEVED_WAKES, LONGEST_REST, is_beside_the_point, rest_time},
     connecting::Connecting,
     eager::Eager,
     errors::TakenErrors,
@@ -159,6 +159,11 @@ impl Fault {
         }
     }
 
+    /// Whether the time of a wait is over: the request's, or the socket's own.
+    fn is_timeout(&self) -> bool {
+        matches!(self, Self::TimedOut) || self.would_block()
+    }
+
     /// Whether the kernel said EAGAIN.
     fn would_block(&self) -> bool {
         matches!(self, Self::Kernel(error) if error.kind() == io::ErrorKind::WouldBlock)
@@ -268,6 +273,12 @@ impl Socket {
     /// How many operations wait for readiness or for their turn.
     pub(crate) fn waiting(&self) -> usize {
         self.source.waiters() + self.sends.queued() + self.receives.queued()
+    }
+
+    /// How often the kernel has reported events of the socket.
+    #[cfg(test)]
+    pub(crate) fn reports(&self) -> u64 {
+        self.source.reports()
     }
 
     /// Ends the operations that wait on the socket, and those that would.

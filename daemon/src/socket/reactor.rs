@@ -5,6 +5,9 @@
 //! descriptor would spin. Here nothing is remembered: each wait arms the kernel anew (EPOLLONESHOT), and the kernel looks at
 //! the socket's state at that moment. A socket that nobody waits on costs nothing.
 //!
+//! Some events stay though they help nobody: an unread error queue is ERR for ever, and bytes that were peeked at stay readable. Who has tried in
+//! vain therefore waits for a change ([`Wait::after`]): the kernel is armed edge-triggered for it, and says only what is new.
+//!
 //! Tasks: one, started by [`Reactor::start`] and aborted when the reactor is dropped; it holds no result of any operation.
 
 use std::{
@@ -24,7 +27,7 @@ use super::waiters::{Waiter, Waiters};
 use crate::{
     essential::Essential,
     sys::{
-        epoll::{Arm, Epoll},
+        epoll::{Arm, Epoll, Trigger},
         socket::Events,
     },
 };
@@ -66,6 +69,7 @@ impl Reactor {
             source,
             events: Some(events),
             counted: true,
+            after: None,
             ticket: None,
         }
     }
@@ -89,6 +93,7 @@ impl Reactor {
             source,
             events: None,
             counted: true,
+            after: None,
             ticket: None,
         };
         match wait.await {
@@ -102,8 +107,11 @@ impl Reactor {
     pub(super) fn poll_wait(
         &self,
         source: &Arc<Source>,
-        events: Option<Events>,
-        counted: bool,
+        Wanted {
+            events,
+            after,
+            counted,
+        }: Wanted,
         ticket: &mut Option<u64>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Events, WaitError>> {
@@ -123,13 +131,17 @@ impl Reactor {
             return Poll::Pending;
         }
 
+        if after.is_some_and(|after| after != state.reports) {
+            return Poll::Ready(Ok(state.last));
+        }
         *ticket = Some(state.waiters.add(Waiter {
             events,
             fired: None,
             counted,
+            for_change: after.is_some(),
             waker: cx.waker().clone(),
         }));
-        match self.shared.arm(source, &mut state) {
+        match self.shared.arm(source, &mut state, after.is_some()) {
             Ok(()) => Poll::Pending,
             Err(error) => {
                 if let Some(ticket) = ticket.take() {
@@ -190,6 +202,31 @@ struct State {
     registered: bool,
     ended: Option<Ended>,
     waiters: Waiters,
+    /// How many reports there were, and what the last one said.
+    reports: u64,
+    last: Events,
+    /// Present while the kernel reports changes.
+    changes: Option<Changes>,
+}
+
+/// A registration that reports changes.
+#[derive(Debug)]
+struct Changes {
+    /// The events that it is armed for.
+    armed: Events,
+    /// Nobody waited for a change when the last report came. Whoever that had woken may come again, or not.
+    is_idle: bool,
+}
+
+/// What a waiter waits for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    /// None: for the end of the socket alone.
+    pub(super) events: Option<Events>,
+    /// Only for a report that comes after this many.
+    pub(super) after: Option<u64>,
+    /// Whether it stands for an operation.
+    pub(super) counted: bool,
 }
 
 impl Source {
@@ -203,6 +240,9 @@ impl Source {
                 registered: false,
                 ended: None,
                 waiters: Waiters::default(),
+                reports: 0,
+                last: Events::EMPTY,
+                changes: None,
             }),
         })
     }
@@ -218,8 +258,17 @@ impl Source {
 
     /// Wakes whom `events` concern, which the kernel does not know of. It stays armed as it was.
     pub(crate) fn announce(&self, events: Events) {
-        let wakers = self.lock().waiters.fire(events);
+        let mut state = self.lock();
+        state.reports += 1;
+        state.last = events;
+        let wakers = state.waiters.fire(events);
+        drop(state);
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// How many reports there were: what [`Wait::after`] takes, asked for before the call that is tried in vain.
+    pub(super) fn reports(&self) -> u64 {
+        self.lock().reports
     }
 
     /// Whether waiting is over for good.
@@ -239,10 +288,31 @@ impl Source {
     /// The kernel has reported `events`, and its registration is spent: wakes whom they concern, and arms it for the others.
     fn fire(&self, epoll: &AsyncFd<Epoll>, events: Events) {
         let mut state = self.lock();
+        state.reports += 1;
+        state.last = events;
         let wakers = state.waiters.fire(events);
-        if let (Some(rest), Some(fd)) = (state.waiters.wanted(), state.fd) {
+        let rest = match (state.waiters.await_changes(), &mut state.changes) {
+            (_, None) => state.waiters.wanted(),
+            // It stays armed.
+            (true, Some(changes)) => {
+                changes.is_idle = false;
+                None
+            }
+            (false, Some(changes)) if !changes.is_idle => {
+                changes.is_idle = true;
+                None
+            }
+            // Nobody has come again. One report more, and there are none.
+            (false, changes @ Some(_)) => {
+                *changes = None;
+                Some(state.waiters.wanted().unwrap_or_default())
+            }
+        };
+        if let (Some(rest), Some(fd)) = (rest, state.fd) {
             // The descriptor is open and registered, and a registration that exists can be changed.
-            let armed = epoll.get_ref().arm(fd, self.key, rest, Arm::Again);
+            let armed = epoll
+                .get_ref()
+                .arm(fd, self.key, rest, Trigger::Once, Arm::Again);
             debug_assert!(armed.is_ok(), "EPOLL_CTL_MOD: {armed:?}");
         }
         drop(state);
@@ -257,7 +327,24 @@ pub(crate) struct Wait<'a> {
     source: &'a Arc<Source>,
     events: Option<Events>,
     counted: bool,
+    after: Option<u64>,
     ticket: Option<u64>,
+}
+
+impl Wait<'_> {
+    /// Waits for a report that comes after this many: those before it were of no use. No event is missed if they were counted
+    /// ([`Source::reports`]) before the call that was tried in vain.
+    pub(super) fn after(self, after: Option<u64>) -> Self {
+        // Not by `..self`: it has a destructor. It was not polled yet, and so has no ticket.
+        Wait {
+            reactor: self.reactor,
+            source: self.source,
+            events: self.events,
+            counted: self.counted,
+            after,
+            ticket: None,
+        }
+    }
 }
 
 /// How a wait ends, if not with events.
@@ -278,9 +365,15 @@ impl Future for Wait<'_> {
             source,
             events,
             counted,
+            after,
             ..
         } = *self;
-        reactor.poll_wait(source, events, counted, &mut self.ticket, cx)
+        let wanted = Wanted {
+            events,
+            after,
+            counted,
+        };
+        reactor.poll_wait(source, wanted, &mut self.ticket, cx)
     }
 }
 
@@ -300,17 +393,35 @@ impl Source {
 }
 
 impl Shared {
-    /// Arms the kernel for all that `state`'s waiters still wait for.
-    fn arm(&self, source: &Arc<Source>, state: &mut State) -> io::Result<()> {
-        let (Some(events), Some(fd)) = (state.waiters.wanted(), state.fd) else {
+    /// Arms the kernel for all that `state`'s waiters still wait for, of whom the last to come waits for a change or for a state.
+    fn arm(&self, source: &Arc<Source>, state: &mut State, for_change: bool) -> io::Result<()> {
+        let (Some(mut events), Some(fd)) = (state.waiters.wanted(), state.fd) else {
             return Ok(());
         };
+        let mut trigger = Trigger::Once;
+        if state.waiters.await_changes() {
+            if let Some(changes) = &state.changes {
+                // To arm it again would report what was of no use.
+                if for_change && changes.armed.contains(events) {
+                    return Ok(());
+                }
+                events = events | changes.armed;
+            }
+            // Nobody waits for a change who has not waited for a state before.
+            trigger = Trigger::Changes;
+        }
+        let epoll = self.epoll.get_ref();
         if state.registered {
-            return self.epoll.get_ref().arm(fd, source.key, events, Arm::Again);
+            epoll.arm(fd, source.key, events, trigger, Arm::Again)?;
+            state.changes = (trigger == Trigger::Changes).then_some(Changes {
+                armed: events,
+                is_idle: false,
+            });
+            return Ok(());
         }
         // In the map before it can fire.
         lock(&self.sources).insert(source.key, Arc::downgrade(source));
-        let armed = self.epoll.get_ref().arm(fd, source.key, events, Arm::First);
+        let armed = epoll.arm(fd, source.key, events, trigger, Arm::First);
         match armed {
             Ok(()) => state.registered = true,
             // Nothing will fire, and `forget` does not look for what was not registered.

@@ -64,10 +64,18 @@ impl Socket {
             ..request.by_name()
         };
         if self.may_wait_to_receive(request.flags) {
-            taken.hold_turn(
-                self.turn(engine, &self.receives, patience, Some(Direction::Receive))
-                    .await?,
-            );
+            let turn = self
+                .turn(engine, &self.receives, patience, Some(Direction::Receive))
+                .await;
+            match turn {
+                Err(over) if over.is_timeout() => {
+                    self.last_look(request.flags, over, |fd| {
+                        taken.take(|| Ok([self.receive_now(fd, request)?]))
+                    })?;
+                    return Ok(taken);
+                }
+                turn => taken.hold_turn(turn?),
+            }
             self.not_streaming()?;
             self.take_deferred()?;
             let came = self
@@ -108,10 +116,16 @@ impl Socket {
         };
         let mut patience = patience.clone();
         if self.may_wait_to_receive(flags) {
-            taken.hold_turn(
-                self.turn(engine, &self.receives, &patience, Some(Direction::Receive))
-                    .await?,
-            );
+            let turn = self
+                .turn(engine, &self.receives, &patience, Some(Direction::Receive))
+                .await;
+            match turn {
+                Err(over) if over.is_timeout() => {
+                    self.last_look(flags, over, |fd| take(fd, &taken, count))?;
+                    return Ok(taken);
+                }
+                turn => taken.hold_turn(turn?),
+            }
             self.not_streaming()?;
             self.take_deferred()?;
             while taken.len() < count {
@@ -157,6 +171,20 @@ impl Socket {
             self.receives_now(flags, |fd| take(fd, &taken, count))?;
         }
         Ok(taken)
+    }
+
+    /// The answer of a receive whose time was over before its turn came: what is there, which was too little to end the wait of the one
+    /// before it, or `over`.
+    fn last_look<T>(
+        &self,
+        flags: MessageFlags,
+        over: Fault,
+        take: impl FnOnce(BorrowedFd<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        match self.receives_now(flags, take) {
+            Err(fault) if fault.would_block() => Err(over),
+            looked => looked,
+        }
     }
 
     /// Waits until `take` takes something of the first to come, or what a blocking receive ends with instead.
@@ -211,7 +239,7 @@ impl Socket {
         let enough = if flags.contains(MessageFlags::WAITALL) {
             length
         } else {
-            length.min(self.low_water.load(Ordering::Relaxed))
+            length.min(self.low_water())
         };
         let has_enough = |whole: &Received| {
             whole.full_length == 0 || whole.full_length >= enough || self.ends_with(whole)
@@ -254,7 +282,7 @@ impl Socket {
                             // A blocking receive that has bytes leaves a pending error for the next call, and stops before an urgent
                             // byte.
                             if has_enough(received)
-                                || ready.contains(Events::ERR)
+                                || self.has_error(fd, ready)?
                                 || sys::socket::at_mark(fd)
                             {
                                 return Ok(Step::Enough);
@@ -294,7 +322,7 @@ impl Socket {
         }
     }
 
-    /// MSG_PEEK together with MSG_WAITALL: bytes that were peeked at stay readable, so there is no event for "more" but time.
+    /// MSG_PEEK together with MSG_WAITALL: bytes that were peeked at stay readable, and are looked at again at each event.
     async fn peek_until(
         &self,
         engine: &Engine,
@@ -313,7 +341,8 @@ impl Socket {
                     let peeked = self.receive_part(fd, asked)?;
                     let grown = peeked.full_length;
                     taken.replace_last(peeked);
-                    let over = ready.intersects(Events::RDHUP | Events::ERR | Events::HUP);
+                    let over = ready.intersects(Events::RDHUP | Events::HUP)
+                        || self.has_error(fd, ready)?;
                     // An urgent byte is all that keeps a peek from what is behind it, unless the peek began with it.
                     let at_mark = ready.contains(Events::PRI) && !sys::socket::at_mark(fd);
                     if grown >= enough || over || at_mark {
@@ -325,6 +354,18 @@ impl Socket {
             .await;
         // Whatever ended it, what was seen is the answer, and nothing was taken.
         drop(outcome);
+    }
+
+    /// Whether an error is pending, and not only an entry of the error queue, which is ERR as well. It is kept for the next call.
+    fn has_error(&self, fd: BorrowedFd<'_>, ready: Events) -> io::Result<bool> {
+        if !ready.contains(Events::ERR) {
+            return Ok(false);
+        }
+        let error = sys::socket::take_error(fd)?;
+        if let Some(error) = &error {
+            self.defer(error);
+        }
+        Ok(error.is_some())
     }
 
     pub(super) fn receive_now(

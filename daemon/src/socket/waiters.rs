@@ -17,6 +17,8 @@ pub(super) struct Waiters {
     next_ticket: u64,
     /// How many of them are counted.
     counted: usize,
+    /// How many of them wait for a change.
+    changes: usize,
     /// Invariant: at least the events of those that have not fired; none only if nobody waits for events. Those of waiters that have left
     /// stay until the next report: then nobody is woken, and this is exact again.
     wanted: Option<Events>,
@@ -30,6 +32,8 @@ pub(super) struct Waiter {
     pub(super) fired: Option<Events>,
     /// Whether it stands for an operation; one that waits for several things at once is one all the same.
     pub(super) counted: bool,
+    /// Whether it waits for a further event: the events that there are do not help it.
+    pub(super) for_change: bool,
     pub(super) waker: Waker,
 }
 
@@ -39,6 +43,7 @@ impl Waiters {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         self.counted += usize::from(waiter.counted);
+        self.changes += usize::from(waiter.for_change);
         if let Some(events) = waiter.events {
             self.wanted = Some(self.wanted.unwrap_or_default() | events);
         }
@@ -55,6 +60,7 @@ impl Waiters {
     pub(super) fn remove(&mut self, ticket: u64) {
         if let Some(waiter) = self.all.remove(&ticket) {
             self.counted -= usize::from(waiter.counted);
+            self.changes -= usize::from(waiter.for_change);
         }
         if self.all.is_empty() {
             self.wanted = None;
@@ -94,6 +100,11 @@ impl Waiters {
         self.counted
     }
 
+    /// Whether somebody waits for a change, or did until the last report.
+    pub(super) fn await_changes(&self) -> bool {
+        self.changes > 0
+    }
+
     /// How to wake all of them.
     pub(super) fn wakers(&self) -> Vec<Waker> {
         self.all
@@ -124,6 +135,7 @@ mod tests {
             events,
             fired: None,
             counted,
+            for_change: false,
             waker: Waker::noop().clone(),
         }
     }

@@ -13,7 +13,8 @@ use tokio::time::Sleep;
 
 use super::{
     BELIEVED_WAKES, LONGEST_REST,
-    reactor::{Ended, Reactor, Source, WaitError},
+    attempt::is_beside_the_point,
+    reactor::{Ended, Reactor, Source, WaitError, Wanted},
 };
 use crate::sys::socket::Events;
 
@@ -25,6 +26,8 @@ pub(crate) struct Waiting {
     ticket: Option<u64>,
     /// Wakes since the last that was of use.
     wakes: u32,
+    /// What the last wake was for, and how many reports there were then.
+    last: Option<(Events, u64)>,
     rest: Option<Pin<Box<Sleep>>>,
     alarm: Option<Pin<Box<Sleep>>>,
 }
@@ -37,14 +40,15 @@ impl Waiting {
             events: None,
             ticket: None,
             wakes: 0,
+            last: None,
             rest: None,
             alarm: None,
         }
     }
 
     /// Waits until the socket reports one of `events`, ERR or HUP, or without `events` until waiting is over for good. Asked for other
-    /// events than before, it begins anew. After a few wakes without [`Waiting::was_of_use`] it lets time pass as well: an unread
-    /// error queue, for one, is reported for ever.
+    /// events than before, it begins anew. After a wake without [`Waiting::was_of_use`] for what was not asked for, as an unread
+    /// error queue, it waits for a change; after a few it lets time pass as well.
     pub(crate) fn poll(
         &mut self,
         events: Option<Events>,
@@ -60,13 +64,25 @@ impl Waiting {
         if self.events != events {
             self.source.leave(&mut self.ticket);
             self.events = events;
+            self.last = None;
         }
-        let polled =
-            ready!(
-                self.reactor
-                    .poll_wait(&self.source, events, true, &mut self.ticket, cx)
-            );
+        let after = self
+            .last
+            .and_then(|(ready, reports)| is_beside_the_point(ready, events?).then_some(reports));
+        let wanted = Wanted {
+            events,
+            after,
+            counted: true,
+        };
+        let polled = ready!(
+            self.reactor
+                .poll_wait(&self.source, wanted, &mut self.ticket, cx)
+        );
         self.source.leave(&mut self.ticket);
+        self.last = polled
+            .as_ref()
+            .ok()
+            .map(|ready| (*ready, self.source.reports()));
         self.wakes += 1;
         if self.wakes > BELIEVED_WAKES && polled.is_ok() {
             self.rest = Some(Box::pin(tokio::time::sleep(LONGEST_REST)));
@@ -102,6 +118,7 @@ impl Waiting {
     /// The last wake was not in vain.
     pub(crate) fn was_of_use(&mut self) {
         self.wakes = 0;
+        self.last = None;
         self.rest = None;
     }
 

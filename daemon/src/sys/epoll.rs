@@ -13,7 +13,7 @@ use super::socket::Events;
 /// How many events one [`Epoll::take`] returns at most.
 const BATCH: c_int = 256;
 
-/// An epoll instance whose registrations fire once and are then armed anew.
+/// An epoll instance whose registrations fire once and are then armed anew, or fire at changes.
 #[derive(Debug)]
 pub(crate) struct Epoll(OwnedFd);
 
@@ -24,6 +24,15 @@ pub(crate) enum Arm {
     First,
     /// It was.
     Again,
+}
+
+/// When an armed descriptor reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trigger {
+    /// Once, as soon as it has one of the events, which may be now (EPOLLONESHOT).
+    Once,
+    /// If it has one of the events now, and then at every further event, though those before it are still there (EPOLLET).
+    Changes,
 }
 
 impl Epoll {
@@ -46,10 +55,21 @@ impl Epoll {
 
     /// A number is enough: epoll_ctl(2) on one that is no longer ours fails or arms for nothing, and touches no memory.
     ///
-    /// Arms `fd` for one report of `events` (ERR and HUP always) under `key`. Corresponds to epoll_ctl(2).
-    pub(crate) fn arm(&self, fd: RawFd, key: u64, events: Events, arm: Arm) -> io::Result<()> {
+    /// Arms `fd` for reports of `events` (ERR and HUP always) under `key`. Corresponds to epoll_ctl(2).
+    pub(crate) fn arm(
+        &self,
+        fd: RawFd,
+        key: u64,
+        events: Events,
+        trigger: Trigger,
+        arm: Arm,
+    ) -> io::Result<()> {
+        let trigger = match trigger {
+            Trigger::Once => libc::EPOLLONESHOT,
+            Trigger::Changes => libc::EPOLLET,
+        };
         let mut event = libc::epoll_event {
-            events: events.epoll_bits() | libc::EPOLLONESHOT.cast_unsigned(),
+            events: events.epoll_bits() | trigger.cast_unsigned(),
             u64: key,
         };
         let operation = match arm {

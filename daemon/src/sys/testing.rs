@@ -59,6 +59,23 @@ pub(crate) fn set_blocking(fd: impl AsFd) -> io::Result<()> {
     socket2::SockRef::from(&fd).set_nonblocking(false)
 }
 
+/// Sets SO_RCVLOWAT.
+pub(crate) fn set_low_water(fd: impl AsFd, bytes: c_int) -> io::Result<()> {
+    set(fd, libc::SOL_SOCKET, libc::SO_RCVLOWAT, bytes)
+}
+
+/// Sets IP_RECVERR, and SO_SELECT_ERR_QUEUE as said: poll(2) then reports PRI beside ERR.
+pub(crate) fn queue_errors(fd: impl AsFd, select: bool) -> io::Result<()> {
+    let fd = fd.as_fd();
+    set(fd, libc::IPPROTO_IP, libc::IP_RECVERR, 1)?;
+    set(
+        fd,
+        libc::SOL_SOCKET,
+        libc::SO_SELECT_ERR_QUEUE,
+        select.into(),
+    )
+}
+
 /// Sets an option that is an int.
 pub(super) fn set(fd: impl AsFd, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
     let len = size_of_val(&value).try_into().expect("an int's size");

@@ -40,7 +40,8 @@ macro_rules! themes {
 }
 
 themes! {
-    accept addresses at_once bind close connect connecting control create datagram empty error_queue limits many multicast nothing other peek poll
+    accept addresses at_once bind close connect connecting control create datagram empty error_queue limits low_water many multicast nothing
+    other pending peek poll
     rights shutdown splice stream truncation urgent
 }
 

@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use super::flow::{End, Failure};
 use crate::{
-    socket::{BELIEVED_WAKES, Direction, LONGEST_REST, Socket, WaitError, rest_time},
+    socket::{
+        BELIEVED_WAKES, Direction, LONGEST_REST, Socket, WaitError, is_beside_the_point, rest_time,
+    },
     sys::{self, socket::Events},
 };
 
@@ -16,6 +18,8 @@ pub(super) struct Waits<'a> {
     /// When the first began, and when SO_RCVTIMEO or SO_SNDTIMEO ends them all.
     begun: Option<(Instant, Option<Instant>)>,
     idle_wakes: u32,
+    /// What the last wait ended with, and how many reports there were then.
+    last: Option<(Events, u64)>,
 }
 
 impl<'a> Waits<'a> {
@@ -26,6 +30,7 @@ impl<'a> Waits<'a> {
             events,
             begun: None,
             idle_wakes: 0,
+            last: None,
         }
     }
 
@@ -45,11 +50,14 @@ impl<'a> Waits<'a> {
         };
         self.begun = Some((since, limit));
         let idle_wakes = self.idle_wakes;
+        let after = self.last.and_then(|(ready, reports)| {
+            is_beside_the_point(ready, self.events).then_some(reports)
+        });
         let wait = async {
             if idle_wakes > BELIEVED_WAKES {
                 tokio::time::sleep(rest_time(idle_wakes - BELIEVED_WAKES)).await;
             }
-            let wait = self.socket.ready_uncounted(self.events);
+            let wait = self.socket.ready_uncounted(self.events).after(after);
             self.socket.event(wait, self.events).await
         };
         let outcome = match limit {
@@ -59,6 +67,10 @@ impl<'a> Waits<'a> {
                 Err(_elapsed) => Err(WaitError::Kernel(sys::errno::again())),
             },
         };
+        self.last = outcome
+            .as_ref()
+            .ok()
+            .map(|ready| (*ready, self.socket.source.reports()));
         outcome.map_err(|error| match (error, self.direction) {
             (WaitError::Ended(ended), _) => {
                 Failure::Ended(End::Socket(self.socket.handle(), ended))

@@ -82,6 +82,16 @@ impl Events {
         self.0 & other.0 != 0
     }
 
+    /// Whether there are none.
+    pub(crate) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Those that are not in `other`.
+    pub(crate) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Those of either set.
     pub(crate) const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)

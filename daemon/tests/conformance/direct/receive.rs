@@ -46,7 +46,47 @@ pub(super) fn receive_messages(
     if flags & libc::MSG_OOB == 0 && record::has_records(fd) {
         return receive_records(fd, count, length, control, flags);
     }
+    if Framing::of(fd).stream && count > 1 {
+        return receive_parts(fd, count, length, control, flags);
+    }
     receive_many(fd, count, length, control, flags)
+}
+
+/// The same of a stream, part by part: recvmmsg(2) reports a pending error before bytes that came before it, and recvmsg(2) does not. An
+/// error behind them stays for the next call.
+fn receive_parts(
+    fd: RawFd,
+    count: usize,
+    length: usize,
+    control: usize,
+    mut flags: i32,
+) -> Result<Vec<Message<RawFd>>, Failure> {
+    let mut all = receive_many(fd, 1, length, control, flags)?;
+    while all.len() < count && !has_only_an_error(fd)? {
+        if flags & libc::MSG_WAITFORONE != 0 {
+            flags |= libc::MSG_DONTWAIT;
+        }
+        match receive_many(fd, 1, length, control, flags) {
+            Ok(one) => all.extend(one),
+            Err(_) => break,
+        }
+    }
+    Ok(all)
+}
+
+/// Whether the next receive would report an error, and take it from the calls after it.
+fn has_only_an_error(fd: RawFd) -> Result<bool, Failure> {
+    let mut entry = libc::pollfd {
+        fd,
+        events: 0,
+        revents: 0,
+    };
+    let mut unread = 0;
+    // SAFETY: the kernel writes one entry.
+    check(unsafe { libc::poll(&raw mut entry, 1, 0) })?;
+    // SAFETY: the kernel writes an int.
+    check(unsafe { libc::ioctl(fd, libc::FIONREAD, &raw mut unread) })?;
+    Ok(entry.revents & libc::POLLERR != 0 && unread == 0)
 }
 
 /// The same of records, one by one: of several, nobody could say which were empty and which the end.
@@ -87,6 +127,13 @@ fn receive_many(
     let framing = Framing::of(fd);
     let mut room = Room::new(count, length, control, true);
     let mut headers = room.headers();
+    if count == 1 {
+        // SAFETY: the header points into `room`, which outlives the call.
+        let received =
+            unsafe { libc::recvmsg(fd, &raw mut headers[0].msg_hdr, framing.flags(flags)) };
+        let received = usize::try_from(received).map_err(|_negative| failure())?;
+        return Ok(vec![room.message(0, &headers[0], received, flags, framing)]);
+    }
     let wanted = u32::try_from(count).expect("cases ask for few messages");
     // SAFETY: the headers point into `room`, which outlives the call.
     let received = check(unsafe {
