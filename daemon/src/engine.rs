@@ -82,6 +82,7 @@ pub(crate) struct Engine {
     pub(crate) journal: Arc<Journal>,
     pub(crate) memory: Arc<Memory>,
     pub(crate) essential: Essential,
+    allowed: Allowed,
     instance_id: String,
     start_time: SystemTime,
     draining: AtomicBool,
@@ -104,6 +105,7 @@ impl Engine {
             table: Table::new(limits.max_handles),
             reactor: Reactor::start(&essential)?,
             essential,
+            allowed: limits.allowed,
             closing: Closing::default(),
             journal: Arc::default(),
             memory: Arc::default(),
@@ -125,7 +127,7 @@ impl Engine {
 
     /// What callers may ask of the kernel.
     pub(crate) fn allowed(&self) -> Allowed {
-        self.limits.allowed
+        self.allowed
     }
 
     /// When the engine came to be.

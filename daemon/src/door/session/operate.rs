@@ -330,6 +330,7 @@ mod tests {
         let engine = Engine::new(EngineLimits {
             max_handles: 16,
             max_waiting: 16,
+            allowed: Default::default(),
         })
         .unwrap();
         let sessions = ApiSessions::start(Arc::clone(&engine));
