@@ -10,6 +10,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::support::{Daemon, FARSOCKD, PATIENCE, Serving, at, connect, health};
 use farsock_daemon::listener::ListenAddress;
+use farsock_proto::v1;
 
 #[tokio::test]
 async fn one_connection_too_many_is_closed_and_the_next_one_after_a_free_place_is_served() {
@@ -98,4 +99,104 @@ async fn a_thousand_calls_wait_on_one_connection_and_another_is_answered() {
     // All cancelled at once, which the connection survives.
     drop(watches);
     assert_eq!(health(channel).await.unwrap(), 1);
+}
+
+/// Says the messages, and then waits to be dropped.
+fn said(
+    receiver: mpsc::UnboundedReceiver<v1::AcceptManyRequest>,
+) -> impl futures_util::Stream<Item = v1::AcceptManyRequest> + Send + 'static {
+    futures_util::stream::unfold(receiver, |mut receiver| async {
+        receiver.recv().await.map(|message| (message, receiver))
+    })
+}
+
+#[tokio::test]
+async fn accepting_without_room_says_so_seldom_and_goes_on_when_there_is_some() {
+    use v1::{accept_many_request::Message as Say, accept_many_response::Message as Hear};
+    let mut config = at("tcp://127.0.0.1:0");
+    config.max_handles = 2;
+    let serving = Serving::start(config).await;
+    let client = serving.client().await;
+    let mut sockets = v1::socket_service_client::SocketServiceClient::new(client.clone());
+    let create = v1::CreateSocketRequest {
+        domain_choice: Some(v1::create_socket_request::DomainChoice::Domain(
+            v1::Domain::Inet.into(),
+        )),
+        type_choice: Some(v1::create_socket_request::TypeChoice::Type(
+            v1::SocketType::Stream.into(),
+        )),
+        ..Default::default()
+    };
+    let handle = sockets
+        .create_socket(create)
+        .await
+        .unwrap()
+        .into_inner()
+        .handle;
+    let bind = v1::BindRequest {
+        handle,
+        address: Some(v1::Address::from("127.0.0.1:0")),
+    };
+    let bound = sockets.bind(bind).await.unwrap().into_inner().local_address;
+    let address = farsock_proto::address::Address::from_wire(bound.unwrap(), &|_| None);
+    let address = address.unwrap().to_string();
+    let listen = v1::ListenRequest {
+        handle,
+        ..Default::default()
+    };
+    sockets.listen(listen).await.unwrap();
+
+    let (say, receiver) = mpsc::unbounded_channel();
+    let tell = |message| {
+        let message = Some(message);
+        say.send(v1::AcceptManyRequest { message }).unwrap();
+    };
+    tell(Say::Open(v1::OpenAcceptMany {
+        handle,
+        window: 1000,
+        ..Default::default()
+    }));
+    let streams = v1::stream_service_client::StreamServiceClient::new(client.clone());
+    let mut heard = streams
+        .clone()
+        .accept_many(said(receiver))
+        .await
+        .unwrap()
+        .into_inner();
+    let _peers = [
+        TcpStream::connect(&address).await.unwrap(),
+        TcpStream::connect(&address).await.unwrap(),
+    ];
+    let (mut accepted, mut errors, mut rounds) = (Vec::new(), 0, 0);
+    while accepted.len() < 2 {
+        tokio::select! {
+            message = heard.message() => {
+                if let Some(Hear::Accepted(one)) = message.unwrap().unwrap().message {
+                    accepted.extend(one.connections.iter().map(|one| one.handle));
+                    errors += u64::from(one.error.is_some());
+                    let received = accepted.len() as u64 + errors;
+                    tell(Say::Credit(v1::Credit {
+                        received,
+                        limit: 1000,
+                        ..Default::default()
+                    }));
+                }
+            }
+            healthy = health(client.clone()) => {
+                healthy.unwrap();
+                rounds += u32::from(errors > 0);
+                if rounds == 500 {
+                    let close = v1::CloseRequest {
+                        handle: accepted[0],
+                        ..Default::default()
+                    };
+                    sockets.close(close).await.unwrap();
+                }
+            }
+        }
+    }
+    assert!(
+        (1..100).contains(&errors),
+        "{errors} errors in {rounds} rounds"
+    );
 }
