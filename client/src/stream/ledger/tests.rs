@@ -462,3 +462,43 @@ fn a_result_that_can_be_given_back_is_acknowledged_when_its_caller_has_it() {
     assert_eq!(ledger.ended(two, 10, false, later), None);
     assert!(ledger.is_settled(7) && ledger.is_idle());
 }
+
+#[test]
+fn an_id_that_is_skipped_is_of_no_operation_and_never_used_again() {
+    let now = Instant::now();
+    let mut ledger = Ledger::<u32, ()>::new(LIMITS, now);
+    ledger.attached(&[], now);
+    assert_eq!(ask(&mut ledger, false), 1);
+    assert_eq!(ledger.skip(), 2);
+    assert_eq!(ask(&mut ledger, false), 3);
+    assert_eq!(ledger.next(now), Some(Saying::Start(1, 0)));
+    assert_eq!(ledger.next(now), Some(Saying::Start(3, 0)));
+    assert_eq!(ledger.next(now), None);
+}
+
+#[test]
+fn whoever_waits_is_known_until_the_session_is_over_and_then_told_once() {
+    let now = Instant::now();
+    let mut ledger = Ledger::new(LIMITS, now);
+    ledger.attached(&[], now);
+    assert!(ledger.is_idle());
+    let asked = |waiter| Asked {
+        operation: 0,
+        waiter,
+        room: 0,
+        urgent: false,
+        gives_back: false,
+        takes_from: 0,
+    };
+    let (sent, unsent) = (ledger.ask(asked("sent")), ledger.ask(asked("unsent")));
+    assert!(!ledger.is_idle());
+    assert_eq!(ledger.next(now), Some(Saying::Start(sent, 0)));
+    assert_eq!(ledger.waiter(sent).map(|waiter| *waiter), Some("sent"));
+    assert_eq!(ledger.waiter(unsent).map(|waiter| *waiter), Some("unsent"));
+    assert_eq!(ledger.waiter(unsent + 1), None);
+    let mut told = ledger.give_up();
+    told.sort_unstable();
+    assert_eq!(told, ["sent", "unsent"]);
+    assert!(ledger.is_idle() && ledger.give_up().is_empty());
+    assert_eq!(ledger.next(now), None);
+}

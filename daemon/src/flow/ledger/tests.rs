@@ -185,3 +185,84 @@ fn what_was_never_sent_cannot_be_acknowledged_and_less_than_before_has_no_effect
     assert_eq!(delivery.credit(4, 0), Ok(vec![]));
     assert_eq!(delivery.open(Some(4), 0), Err(OffsetUnknown(4)));
 }
+
+#[test]
+fn there_is_room_for_what_is_granted_and_no_more_is_kept_than_allowed() {
+    let mut delivery = Delivery::new(100);
+    assert_eq!(delivery.room(), 0);
+    assert_eq!(delivery.open(None, 10), Ok(0));
+    assert_eq!(delivery.room(), 10);
+    delivery.push(Whole(4));
+    assert_eq!(delivery.room(), 6);
+    assert_eq!(delivery.credit(0, 1_000), Ok(vec![]));
+    assert_eq!(delivery.room(), 96);
+    assert_eq!(delivery.next(), Some(Whole(4)));
+    assert_eq!(delivery.acknowledged(), 0);
+    assert_eq!(delivery.credit(4, 0), Ok(vec![Whole(4)]));
+    assert_eq!(delivery.acknowledged(), 4);
+    assert_eq!(delivery.room(), 100);
+}
+
+#[test]
+fn what_was_pushed_is_neither_sent_nor_acknowledged_and_may_be_sent_at_once() {
+    let mut delivery = Delivery::new(100);
+    assert_eq!(delivery.open(None, 100), Ok(0));
+    assert!(delivery.is_sent() && delivery.is_empty());
+    delivery.push(Whole(4));
+    delivery.push(Whole(5));
+    assert!(!delivery.is_sent() && !delivery.is_empty());
+    delivery.sent_all();
+    assert!(delivery.is_sent() && !delivery.is_empty());
+    assert_eq!(delivery.next(), None);
+    assert_eq!(delivery.credit(9, 0), Ok(vec![Whole(4), Whole(5)]));
+    assert!(delivery.is_empty());
+}
+
+#[test]
+fn what_is_queued_is_taken_from_the_front_and_packed_when_asked() {
+    let mut intake = Intake::new(64);
+    assert_eq!(intake.arrive(12), Ok(()));
+    // Together they would be one.
+    intake.queue_as_is(Run(0..2));
+    intake.queue_as_is(Run(2..4));
+    intake.queue_as_is(Run(4..12));
+    assert_eq!(*intake.queued(), [Run(0..2), Run(2..4), Run(4..12)]);
+    let mut seen = Vec::new();
+    intake.pack(|run: Run| {
+        seen.push(run.clone());
+        run
+    });
+    assert_eq!(seen, [Run(0..2), Run(2..4), Run(4..12)]);
+    assert_eq!(*intake.queued(), [Run(0..4), Run(4..12)]);
+    // Up to an item's end nothing of it stays.
+    intake.took_queued(4);
+    assert_eq!(*intake.queued(), [Run(4..12)]);
+    intake.took_queued(3);
+    assert_eq!(*intake.queued(), [Run(7..12)]);
+    assert_eq!(intake.taken(), 7);
+    intake.clear();
+    assert!(intake.queued().is_empty());
+    assert_eq!(intake.taken(), 12);
+}
+
+#[test]
+fn credit_is_due_when_a_quarter_of_the_window_was_taken_and_untold_when_anything_was() {
+    let mut intake: Intake<Run> = Intake::new(64);
+    for told in [0, 16] {
+        assert!(!intake.is_due() && !intake.is_untold());
+        assert_eq!(intake.arrive(16), Ok(()));
+        assert!(!intake.is_due() && intake.is_untold());
+        intake.took(15);
+        assert!(!intake.is_due());
+        intake.took(1);
+        assert!(intake.is_due() && intake.is_untold());
+        let (received, taken) = (told + 16, told + 16);
+        let limit = taken + 64;
+        let credit = Credit {
+            received,
+            limit,
+            taken,
+        };
+        assert_eq!(intake.tell(), credit);
+    }
+}

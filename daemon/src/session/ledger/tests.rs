@@ -198,3 +198,35 @@ fn what_follows_a_failure_fails_even_after_its_acknowledgement() {
     assert_eq!(ledger.acknowledge(1), Ok(()));
     assert_eq!(ledger.begin(2, 0, 1, 0), Ok(Begun::DependencyFailed));
 }
+
+#[test]
+fn a_result_is_there_until_it_is_acknowledged() {
+    let mut ledger = Ledger::new(LIMITS);
+    assert_eq!(ledger.result(1), None);
+    ledger.begin(1, 0, 0, 1).expect("there is room");
+    assert_eq!(ledger.result(1), None);
+    ledger.end(1, "result", 1, true);
+    assert_eq!(ledger.result(1), Some(&"result"));
+    assert_eq!(ledger.acknowledge(1), Ok(()));
+    assert_eq!(ledger.result(1), None);
+}
+
+#[test]
+fn so_many_acknowledged_failures_are_remembered_and_the_lowest_is_forgotten_first() {
+    let mut ledger = Ledger::new(LIMITS);
+    // Each a range of its own.
+    let id = |number: usize| 2 * number as u64 + 1;
+    let fail = |ledger: &mut Ledger<()>, number| {
+        ledger.begin(id(number), 0, 0, 1).expect("there is room");
+        ledger.end(id(number), (), 1, false);
+        assert_eq!(ledger.acknowledge(id(number)), Ok(()));
+    };
+    for number in 0..MAX_FAILED {
+        fail(&mut ledger, number);
+    }
+    assert_eq!(ledger.failed.ranges(), MAX_FAILED);
+    assert!(ledger.failed.contains(id(0)));
+    fail(&mut ledger, MAX_FAILED);
+    assert_eq!(ledger.failed.ranges(), MAX_FAILED);
+    assert!(!ledger.failed.contains(id(0)) && ledger.failed.contains(id(1)));
+}
