@@ -13,13 +13,17 @@ pub(crate) struct AtomicBool(loom::sync::atomic::AtomicBool);
 
 impl AtomicBool {
     pub(crate) fn load(&self, order: Ordering) -> bool {
-        assert_eq!(order, Ordering::SeqCst);
-        self.0.fetch_or(false, order)
+        match order {
+            Ordering::SeqCst => self.0.fetch_or(false, order),
+            order => self.0.load(order),
+        }
     }
 
     pub(crate) fn store(&self, value: bool, order: Ordering) {
-        assert_eq!(order, Ordering::SeqCst);
-        self.0.swap(value, order);
+        match order {
+            Ordering::SeqCst => drop(self.0.swap(value, order)),
+            order => self.0.store(value, order),
+        }
     }
 }
 
