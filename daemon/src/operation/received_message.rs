@@ -120,6 +120,9 @@ fn adopt(context: &Context, rights: ReceivedRights) -> Rights {
         handles: Vec::new(),
         discarded: rights.discarded,
     };
+    for fd in rights.others {
+        context.engine.close_descriptor(context.owner, fd);
+    }
     for fd in rights.sockets {
         match adopt_one(context, fd) {
             Some(handle) => adopted.handles.push(handle.0),

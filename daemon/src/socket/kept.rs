@@ -235,7 +235,7 @@ impl Socket {
         drop(state);
         let control = dropped.messages.into_iter().flat_map(|it| it.control);
         let sockets = control.filter_map(|control| match control {
-            ControlMessage::Rights(rights) => Some(rights.sockets),
+            ControlMessage::Rights(rights) => Some(rights.sockets.into_iter().chain(rights.others)),
             _ => None,
         });
         let connections = dropped.connections.into_iter().map(|it| it.fd);

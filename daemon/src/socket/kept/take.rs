@@ -235,6 +235,7 @@ pub(crate) fn without_sockets(message: &Received) -> Received {
     let control = message.control.iter().map(|control| match control {
         ControlMessage::Rights(rights) => ControlMessage::Rights(ReceivedRights {
             sockets: Vec::new(),
+            others: Vec::new(),
             discarded: rights.discarded,
         }),
         other => other.clone(),

@@ -15,7 +15,11 @@ use farsock_proto::{
 use socket2::SockRef;
 
 use super::{ALIGNMENT, HEADER, ReceivedRights, SCM_PIDFD};
-use crate::sys::{address, errno::errno_name, socket::is_socket};
+use crate::sys::{
+    address,
+    errno::errno_name,
+    socket::{is_pipe, is_socket},
+};
 
 /// The messages in `buffer`, in its order. A known one whose payload is not as long as it should be, as one that was cut off, is
 /// [`ControlMessage::Raw`]. SCM_PIDFD is left out: its descriptor, which means nothing outside the daemon, is closed.
@@ -160,7 +164,7 @@ unsafe fn descriptors(payload: &[u8]) -> impl Iterator<Item = OwnedFd> {
         .map(|number| unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Keeps the sockets and closes what is none, and what cannot be made non-blocking.
+/// Keeps the sockets apart from what is none, and from what cannot be made non-blocking.
 impl FromIterator<OwnedFd> for ReceivedRights {
     fn from_iter<I: IntoIterator<Item = OwnedFd>>(fds: I) -> Self {
         let mut rights = Self::default();
@@ -168,6 +172,10 @@ impl FromIterator<OwnedFd> for ReceivedRights {
             if is_socket(fd.as_fd()) && SockRef::from(&fd).set_nonblocking(true).is_ok() {
                 rights.sockets.push(fd);
             } else {
+                // A pipe closes at once.
+                if !is_pipe(fd.as_fd()) {
+                    rights.others.push(fd);
+                }
                 rights.discarded += 1;
             }
         }

@@ -28,7 +28,9 @@ pub(crate) struct ReceivedRights {
     /// The sockets among it, now O_NONBLOCK: that is a flag of the open socket, so the sender's descriptor has it too. Without
     /// it, accepting on one would wait.
     pub(crate) sockets: Vec<OwnedFd>,
-    /// How many descriptors were no sockets, and are closed.
+    /// What was no socket: a file's close(2) may take its time, so that it is for whoever has a place to close it at. Counted in `discarded`.
+    pub(crate) others: Vec<OwnedFd>,
+    /// How many descriptors were no sockets, or could not be kept.
     pub(crate) discarded: u32,
 }
 
@@ -41,6 +43,7 @@ impl Clone for ReceivedRights {
         Self {
             discarded: self.discarded + u32::try_from(lost).unwrap_or(u32::MAX),
             sockets,
+            others: Vec::new(),
         }
     }
 }

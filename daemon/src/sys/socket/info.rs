@@ -116,6 +116,11 @@ pub(crate) fn is_socket(fd: BorrowedFd<'_>) -> bool {
     fstat(fd).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFSOCK)
 }
 
+/// Whether the descriptor is one of a pipe's.
+pub(crate) fn is_pipe(fd: BorrowedFd<'_>) -> bool {
+    fstat(fd).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFIFO)
+}
+
 /// TCP's state of that number (include/net/tcp_states.h).
 fn tcp_state(number: u8) -> State {
     match number {

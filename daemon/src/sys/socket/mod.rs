@@ -25,7 +25,8 @@ use super::{
 };
 
 pub(crate) use info::{
-    State, at_mark, drops, inode, is_listening, is_socket, receive_queue, send_queue, state,
+    State, at_mark, drops, inode, is_listening, is_pipe, is_socket, receive_queue, send_queue,
+    state,
 };
 pub(in crate::sys) use kind::domain;
 pub(crate) use kind::{Kind, check_listed, kind};
@@ -219,9 +220,9 @@ pub(crate) fn linger(fd: BorrowedFd<'_>) -> Option<Duration> {
 }
 
 /// Whether [`close`] may take its time though nothing lingers: if the socket is of AF_PACKET, whose close waits until no processor can be
-/// within it any more (some 10 ms).
+/// within it any more (some 10 ms), or if the descriptor is no socket: of a file, the close may wait for a file system elsewhere.
 pub(crate) fn closes_slowly(fd: BorrowedFd<'_>) -> bool {
-    domain(fd).is_ok_and(|domain| domain == libc::AF_PACKET)
+    domain(fd).map_or(true, |domain| domain == libc::AF_PACKET)
 }
 
 /// Takes the socket's pending error, which clears it. Corresponds to SO_ERROR.

@@ -94,6 +94,24 @@ fn sent_sockets_arrive_and_other_descriptors_are_closed_and_counted() -> io::Res
 }
 
 #[test]
+fn a_file_that_arrives_is_left_open_for_who_may_wait_for_its_close() -> io::Result<()> {
+    let (a, b) = unix_pair(SocketType::Dgram)?;
+    let file = std::fs::File::open("/proc/self/exe")?;
+    let rights = ControlMessage::Rights(SentRights(vec![file.as_fd()]));
+    send_messages(a.as_fd(), &[outgoing(b"", None, &[rights])], NONE)?;
+    let mut received = receive_with_control(&b)?;
+    let Some(ControlMessage::Rights(rights)) = received.control.pop() else {
+        panic!("no rights came");
+    };
+    assert_eq!((rights.sockets.len(), rights.discarded), (0, 1));
+    let [other] = &rights.others[..] else {
+        panic!("it was closed");
+    };
+    assert!(crate::sys::socket::closes_slowly(other.as_fd()));
+    Ok(())
+}
+
+#[test]
 fn received_sockets_cannot_make_a_call_wait() -> io::Result<()> {
     let (a, b) = unix_pair(SocketType::Dgram)?;
     let blocking = std::net::TcpListener::bind("127.0.0.1:0")?;
