@@ -46,7 +46,7 @@ pub(super) fn receive_messages(
     if flags & libc::MSG_OOB == 0 && record::has_records(fd) {
         return receive_records(fd, count, length, control, flags);
     }
-    if Framing::of(fd).stream && count > 1 {
+    if Framing::of(fd).stream && count > 1 && has_error(fd)? {
         return receive_parts(fd, count, length, control, flags);
     }
     receive_many(fd, count, length, control, flags)
@@ -76,17 +76,22 @@ fn receive_parts(
 
 /// Whether the next receive would report an error, and take it from the calls after it.
 fn has_only_an_error(fd: RawFd) -> Result<bool, Failure> {
+    let mut unread = 0;
+    // SAFETY: the kernel writes an int.
+    check(unsafe { libc::ioctl(fd, libc::FIONREAD, &raw mut unread) })?;
+    Ok(unread == 0 && has_error(fd)?)
+}
+
+/// Whether an error is pending.
+fn has_error(fd: RawFd) -> Result<bool, Failure> {
     let mut entry = libc::pollfd {
         fd,
         events: 0,
         revents: 0,
     };
-    let mut unread = 0;
     // SAFETY: the kernel writes one entry.
     check(unsafe { libc::poll(&raw mut entry, 1, 0) })?;
-    // SAFETY: the kernel writes an int.
-    check(unsafe { libc::ioctl(fd, libc::FIONREAD, &raw mut unread) })?;
-    Ok(entry.revents & libc::POLLERR != 0 && unread == 0)
+    Ok(entry.revents & libc::POLLERR != 0)
 }
 
 /// The same of records, one by one: of several, nobody could say which were empty and which the end.
