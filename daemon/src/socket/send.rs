@@ -261,13 +261,13 @@ impl Socket {
         }
     }
 
-    /// Keeps the kernel's error for the next call; other ends (a time limit, a closed handle) need not be told twice, nor EAGAIN,
-    /// EPIPE and ENOTCONN, which the kernel itself will say again.
+    /// Keeps the kernel's error for the next call; other ends (a time limit, a closed handle) need not be told twice, nor EAGAIN and
+    /// EPIPE, which the kernel itself will say again.
     pub(crate) fn defer_fault(&self, fault: &Fault) {
         if let Fault::Kernel(error) = fault
             && !matches!(
                 error.kind(),
-                io::ErrorKind::WouldBlock | io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected
+                io::ErrorKind::WouldBlock | io::ErrorKind::BrokenPipe
             )
         {
             self.defer(error);
