@@ -15,7 +15,7 @@ use super::{
 };
 use crate::sys::{
     errno::{check, check_length, invalid},
-    socket::{peek_offset, set_peek_offset},
+    socket::{Events, peek_offset, poll_one, set_peek_offset},
 };
 
 /// How many messages a call can receive at most.
@@ -99,8 +99,12 @@ pub(crate) fn receive_messages(
         control_length: control_length.min(MAX_CONTROL),
         want_address: true,
     };
-    let by_itself = mode.hides_extent || data_comes_first(inbound.kind);
-    if layout.count == 1 || (layout.count > 1 && by_itself) {
+    // Otherwise recvmmsg(2) keeps an error that it meets after messages in the socket, which calls one by one cannot do.
+    let has_error =
+        || poll_one(inbound.fd, Events::EMPTY).is_ok_and(|ready| ready.contains(Events::ERR));
+    let by_itself =
+        layout.count > 1 && (mode.hides_extent || data_comes_first(inbound.kind) && has_error());
+    if layout.count == 1 || by_itself {
         return one_by_one(inbound, layout, mode);
     }
     with_scratch(layout, mode, |scratch| {
