@@ -22,7 +22,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Like [`line`] for several lines: line feed and tab stay. Bytes that are no UTF-8 become `\xff` and the like.
+/// Like [`line()`] for several lines: line feed and tab stay. Bytes that are no UTF-8 become `\xff` and the like.
 #[must_use]
 pub fn lines(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
@@ -40,7 +40,7 @@ pub fn lines(bytes: &[u8]) -> String {
     text
 }
 
-/// Whether [`line`] shows the character as it is.
+/// Whether [`line()`] shows the character as it is.
 #[must_use]
 pub fn is_plain(character: char) -> bool {
     match character {

@@ -14,9 +14,12 @@ use crate::{
 /// Long enough for bytes to arrive meanwhile, however busy the machine is.
 const LIMIT: Duration = Duration::from_secs(3);
 
+/// One way of receiving.
+type Receive = fn(&mut Script, Slot) -> &mut Step;
+
 pub(crate) fn theme() -> Theme {
     let mut theme = Theme::default();
-    let ways: [(&str, Kind, fn(&mut Script, Slot) -> &mut Step); 4] = [
+    let ways: [(&str, Kind, Receive); 4] = [
         ("tcp4: recv", TCP4, |s, socket| s.recv(socket, 64)),
         ("tcp6: recvmsg", TCP6, |s, socket| {
             s.call(Call::RecvMessages {
