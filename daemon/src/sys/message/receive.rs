@@ -155,38 +155,43 @@ fn one_by_one(inbound: Inbound<'_>, layout: Layout, mode: Mode) -> io::Result<Ba
 
 /// Receives a message by recvmsg(2).
 fn receive_one(inbound: Inbound<'_>, layout: Layout, mode: Mode) -> io::Result<Received> {
-    let extent = match mode.hides_extent {
-        true => peek_extent(inbound, layout, mode)?,
-        false => usize::MAX,
-    };
+    if mode.hides_extent {
+        return peek_whole(inbound, layout, mode);
+    }
+    take_one(inbound, layout, mode)
+}
+
+fn take_one(inbound: Inbound<'_>, layout: Layout, mode: Mode) -> io::Result<Received> {
     with_scratch(layout, mode, |scratch| {
         let returned = recvmsg(inbound, scratch, mode)?;
         // SAFETY: the kernel has just filled this message, which is the only one.
-        Ok(unsafe { scratch.take(0, returned, extent) })
+        Ok(unsafe { scratch.take(0, returned, usize::MAX) })
     })
 }
 
-/// How many bytes a peek with MSG_TRUNC will write. The same peek without it returns that, and SO_PEEK_OFF is put back: whoever else
-/// peeks at the open socket meanwhile may see the offset move, and no byte that was not written leaves the scratch for that.
-fn peek_extent(inbound: Inbound<'_>, layout: Layout, mode: Mode) -> io::Result<usize> {
-    let offset = peek_offset(inbound.fd)?;
-    if offset < 0 {
-        // Somebody has switched it off since.
-        return Ok(usize::MAX);
+/// A peek with MSG_TRUNC from SO_PEEK_OFF. How many bytes it wrote is what the same peek returns without the flag: that is the second call,
+/// from the same offset, which is put back behind the first one's message afterwards. An empty message has no second call: the kernel passes
+/// over one that was peeked at. Whoever else peeks at the open socket meanwhile may see the offset move, and no byte that was not written
+/// leaves the scratch for that.
+fn peek_whole(inbound: Inbound<'_>, layout: Layout, mode: Mode) -> io::Result<Received> {
+    let before = peek_offset(inbound.fd)?;
+    let mut received = take_one(inbound, layout, mode)?;
+    // A negative offset: somebody has switched it off since.
+    if received.data.is_empty() || before < 0 {
+        return Ok(received);
     }
-    let mode = mode.without_truncation();
+    let after = peek_offset(inbound.fd)?;
+    set_peek_offset(inbound.fd, before)?;
     let layout = Layout {
         control_length: 0,
         want_address: false,
         ..layout
     };
-    let extent = with_scratch(layout, mode, |scratch| {
-        let returned = recvmsg(inbound, scratch, mode)?;
-        // SAFETY: the kernel has just filled this message, which is the only one; there is no room for descriptors.
-        Ok(unsafe { scratch.take(0, returned, usize::MAX) }.data.len())
-    })?;
-    set_peek_offset(inbound.fd, offset)?;
-    Ok(extent)
+    // An error that has come in between is the call's: the message is still there, and so is the offset.
+    let written = take_one(inbound, layout, mode.without_truncation())?;
+    set_peek_offset(inbound.fd, after)?;
+    received.data.truncate(written.data.len());
+    Ok(received)
 }
 
 /// One recvmsg(2) into the scratch's first place; what it returned.

@@ -8,7 +8,7 @@ use libc::{
 use crate::{
     call::{Call, Kind, Slot},
     kinds::*,
-    script::Script,
+    script::{Script, Step},
     theme::Theme,
 };
 
@@ -138,6 +138,30 @@ fn every_flag(theme: &mut Theme) {
                 },
             );
         }
+        theme.each(
+            &DATAGRAMS,
+            &format!("SO_PEEK_OFF: {text} and empty messages"),
+            |s, kind| {
+                let (near, far) = receivers(s, kind);
+                for way in 0..3 {
+                    for data in ["", "ab", "", "cd"] {
+                        s.send(near, data);
+                    }
+                    s.until_readable(far);
+                    s.set(far, SOL_SOCKET, SO_PEEK_OFF, 0);
+                    for _ in 0..3 {
+                        receive_by(s, far, way, 16)
+                            .flags(flags | MSG_DONTWAIT)
+                            .either();
+                        s.get(far, SOL_SOCKET, SO_PEEK_OFF).either();
+                    }
+                    s.set(far, SOL_SOCKET, SO_PEEK_OFF, -1);
+                    for _ in 0..4 {
+                        s.recv(far, 16).flags(MSG_DONTWAIT).either();
+                    }
+                }
+            },
+        );
     }
 }
 
@@ -157,22 +181,28 @@ fn receive_from(
     s.until_readable(far);
     s.set(far, SOL_SOCKET, SO_PEEK_OFF, offset).either();
     for _ in 0..2 {
-        let step = match way {
-            0 => s.recv_from(far, length),
-            count => s.call(Call::RecvMessages {
-                socket: far,
-                count,
-                length,
-                control: 0,
-                flags: 0,
-            }),
-        };
-        step.flags(flags | MSG_DONTWAIT).either();
+        receive_by(s, far, way, length)
+            .flags(flags | MSG_DONTWAIT)
+            .either();
         s.get(far, SOL_SOCKET, SO_PEEK_OFF).either();
     }
     // What is left, from its beginning.
     s.set(far, SOL_SOCKET, SO_PEEK_OFF, -1).either();
     for _ in 0..3 {
         s.recv(far, 16).flags(MSG_DONTWAIT).either();
+    }
+}
+
+/// The `way`-th way to receive: by itself, or that many at once.
+fn receive_by(s: &mut Script, far: Slot, way: usize, length: usize) -> &mut Step {
+    match way {
+        0 => s.recv_from(far, length),
+        count => s.call(Call::RecvMessages {
+            socket: far,
+            count,
+            length,
+            control: 0,
+            flags: 0,
+        }),
     }
 }
