@@ -6,6 +6,7 @@
 use std::{
     convert::Infallible,
     pin::{Pin, pin},
+    sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
 };
 
@@ -39,7 +40,13 @@ pub(super) async fn call(
         StreamDoor::NAME => request.map(Body::new),
         // Nothing asked, nothing answered.
         service if service.starts_with("grpc.reflection.") => {
-            request.map(|body| Body::new(Messages::new(body, Least::None)))
+            let read = Arc::default();
+            let request = request.map(|body| {
+                let messages = Messages::new(body, Least::None);
+                Body::new(messages.noting(Arc::clone(&read)))
+            });
+            let response = deadline::call(routes, request).await?;
+            return Ok(response.map(|body| Body::new(Answers { body, read })));
         }
         "grpc.health.v1.Health" => {
             let request = request.map(|body| Body::new(Messages::new(body, Least::One)));
@@ -97,6 +104,50 @@ fn undecodable(mut response: Response<Body>) -> Response<Body> {
     }
 }
 
+/// How a request's body was read to its end: not set if its reader stopped before that.
+type Read = Arc<OnceLock<Result<(), Violation>>>;
+
+/// The answers of the reflection service, which is not ours: where it cannot read a request it stops, and says that all went well.
+struct Answers<B> {
+    body: B,
+    read: Read,
+}
+
+impl<B> http_body::Body for Answers<B>
+where
+    B: http_body::Body<Data = Bytes, Error = Status> + Unpin,
+{
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let mut frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Ok(frame)) = &mut frame
+            && let Some(trailers) = frame.trailers_mut()
+            && Status::from_header_map(trailers).is_some_and(|status| status.code() == Code::Ok)
+        {
+            let refused = match self.read.get() {
+                Some(Ok(())) => None,
+                Some(Err(violation)) => Some(refusal(violation)),
+                None => Some(refusal(&Violation::new(
+                    "",
+                    "the message is no ServerReflectionRequest".to_owned(),
+                ))),
+            };
+            if let Some(refused) = refused {
+                trailers.clear();
+                if let Err(error) = refused.add_header(trailers) {
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+        }
+        Poll::Ready(frame)
+    }
+}
+
 /// How many messages a body must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Least {
@@ -112,6 +163,8 @@ struct Messages<B> {
     unread: Bytes,
     place: Place,
     least: Least,
+    /// Where it is noted how the body was read.
+    read: Option<Read>,
 }
 
 /// A place in a sequence of messages.
@@ -188,6 +241,19 @@ impl<B> Messages<B> {
             unread: Bytes::new(),
             place: Place::default(),
             least,
+            read: None,
+        }
+    }
+
+    fn noting(mut self, read: Read) -> Self {
+        self.read = Some(read);
+        self
+    }
+
+    fn note(&self, result: Result<(), Violation>) {
+        if let Some(read) = &self.read {
+            // What is noted first holds.
+            let _ = read.set(result);
         }
     }
 }
@@ -208,13 +274,15 @@ where
             match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => this.unread = data,
-                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                    // A request's trailers mean nothing in gRPC, and its end is still to come.
+                    Err(_trailers) => {}
                 },
                 Some(Err(error)) => {
                     return Poll::Ready(Some(Err(Status::from_error(error.into()))));
                 }
                 None => {
                     let end = this.place.end(this.least);
+                    this.note(end.clone());
                     // What is said once is enough.
                     (this.place, this.least) = (Place::default(), Least::None);
                     return Poll::Ready(end.err().map(|violation| Err(refusal(&violation))));
@@ -225,7 +293,11 @@ where
         ready!(pin!(tokio::task::coop::consume_budget()).poll(cx));
         Poll::Ready(Some(match this.place.pass(&this.unread) {
             Ok(count) => Ok(Frame::data(this.unread.split_to(count))),
-            Err(violation) => Err(refusal(&violation)),
+            Err(violation) => {
+                let status = refusal(&violation);
+                this.note(Err(violation));
+                Err(status)
+            }
         }))
     }
 

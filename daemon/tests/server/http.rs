@@ -1,10 +1,16 @@
 //! What HTTP/2 lets through and gRPC does not, at every method of every service: no request that is not a call is carried out, and nothing
 //! that a client got wrong is INTERNAL.
 
-use std::{future::poll_fn, pin::Pin};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
-use http::{HeaderMap, Method, Request, StatusCode};
-use http_body::Body as _;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http_body::{Body as _, Frame};
 use hyper::{body::Incoming, client::conn::http2::SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message as _;
@@ -181,17 +187,17 @@ async fn what_is_no_message_of_the_methods_is_an_invalid_argument_everywhere() {
             ("\x02\0\0\0\0", "a flag that does not exist"),
         ] {
             let status = client.call(&path, body).await;
-            if path.starts_with("/grpc.reflection.") {
-                // It is not ours, and ends without a word.
+            if body.is_empty() && path.starts_with("/grpc.reflection.") {
+                // Nothing asked, nothing answered.
                 assert_eq!(status.code(), Code::Ok, "{path}: {what}: {status:?}");
-            } else {
-                assert_eq!(
-                    status.code(),
-                    Code::InvalidArgument,
-                    "{path}: {what}: {status:?}"
-                );
-                assert!(!status.details().is_empty(), "{path}: {what}: {status:?}");
+                continue;
             }
+            assert_eq!(
+                status.code(),
+                Code::InvalidArgument,
+                "{path}: {what}: {status:?}"
+            );
+            assert!(!status.details().is_empty(), "{path}: {what}: {status:?}");
         }
     }
 }
@@ -210,6 +216,65 @@ async fn what_follows_a_whole_message_is_looked_at_too() {
         for more in ["\0", "\0\0\0\0\x05", "\0\0\0\0\x05\x0a"] {
             let status = client.call(path, &format!("{whole}{more}")).await;
             assert_eq!(status.code(), Code::InvalidArgument, "{path}: {status:?}");
+        }
+    }
+}
+
+/// A body of some bytes and of trailers, which gRPC has for answers alone.
+struct WithTrailers(Option<Bytes>, Option<HeaderMap>);
+
+impl http_body::Body for WithTrailers {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let data = self.0.take().map(Frame::data);
+        let frame = data.or_else(|| self.1.take().map(Frame::trailers));
+        Poll::Ready(frame.map(Ok))
+    }
+}
+
+#[tokio::test]
+async fn a_request_with_trailers_ends_as_one_without() {
+    let serving = Serving::tcp().await;
+    let io = TokioIo::new(serving.raw().await);
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
+        .await
+        .expect("it speaks HTTP/2");
+    tokio::spawn(connection);
+    let mut plain = Client::new(&serving).await;
+    let is_endless = |path: &str| path.ends_with("/Watch");
+    for path in methods() {
+        for body in ["", "\0\0\0", "\0\0\0\0\x05a", "\0\0\0\0\0"] {
+            if body == "\0\0\0\0\0" && is_endless(&path) {
+                continue;
+            }
+            let mut trailers = HeaderMap::new();
+            trailers.insert("x-trailer", HeaderValue::from_static("y"));
+            let request = Request::builder()
+                .method(Method::POST)
+                .uri(format!("http://localhost{path}"))
+                .header("te", "trailers")
+                .header("content-type", "application/grpc")
+                .body(WithTrailers(Some(Bytes::from(body)), Some(trailers)))
+                .expect("a request");
+            sender.ready().await.expect("it takes requests");
+            let answer = async {
+                let response = sender.send_request(request).await.expect("it answers");
+                let (parts, body) = response.into_parts();
+                end(parts.headers, body).await
+            };
+            let headers = timeout(PATIENCE, answer).await.expect("it ends");
+            let status = Status::from_header_map(&headers).expect("a status");
+            let expected = plain.call(&path, body).await;
+            assert_eq!(
+                (status.code(), status.message()),
+                (expected.code(), expected.message()),
+                "{path}: {body:?}"
+            );
         }
     }
 }
