@@ -89,9 +89,9 @@ pub(crate) struct Global {
     pub(crate) session: Option<String>,
     /// How long a call that waits may take, such as 500ms or 2.5s [default: no limit]
     ///
-    /// For accept, connect, send, recv and their kin, poll, splice and resolve. When the time is over the call took nothing from the
-    /// socket, and the command exits with 4 and TIMED_OUT; poll exits with 0 and prints nothing, and splice with what it moved. For every other call it is how long the daemon may
-    /// take to answer, but 5s at least. Units: h, m, s (also without one), ms, us, ns.
+    /// For accept, connect, send, recv and their kin, poll, splice and resolve. When the time is over and the call has done nothing,
+    /// the command exits with 4 and TIMED_OUT, and poll with 0, printing nothing. What has moved a part (send, splice, recv with --waitall or
+    /// SO_RCVLOWAT) prints that and exits with 0. For every other call it is how long the daemon may take to answer, but 5s at least. Units: h, m, s (also without one), ms, us, ns.
     #[arg(long, global = true, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
     /// What stdout gets: table (for people), json (for programs; each line on stderr is then an object too), raw (bare values, exact bytes)

@@ -214,7 +214,7 @@ impl Call {
             "send" | "sendto" | "sendmmsg" => "nothing was sent",
             "accept" => "no connection was taken",
             "splice" => "nothing was moved",
-            "request" => "it was not begun",
+            "request" => "it has no effect",
             "poll" => "nothing was ready",
             _ => "nothing was taken from the socket",
         }

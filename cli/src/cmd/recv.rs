@@ -26,7 +26,7 @@ pub(crate) struct Recv {
     /// The socket's handle
     #[arg(value_parser = handle)]
     handle: u64,
-    /// How many bytes to receive at most: up to 2 MiB, which is `max_payload_bytes` of `farsock -o json host`
+    /// How many bytes to receive at most: up to 2 MiB, which is `limits.max_payload_bytes` of `farsock -o json host`
     #[arg(short = 'n', long, value_name = "BYTES", default_value_t = received::DEFAULT_LENGTH)]
     length: usize,
     #[command(flatten)]

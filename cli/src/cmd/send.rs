@@ -14,7 +14,7 @@ use crate::{
 /// Send on a connected socket and print how many bytes the kernel took
 ///
 /// One call: one datagram on a datagram socket; everything on a stream socket, unless it is non-blocking or --timeout ends the
-/// wait. At most 2 MiB in one call, which is `max_payload_bytes` of `farsock -o json host`; `nc` sends more. Corresponds to send(2).
+/// wait. At most 2 MiB in one call, which is `limits.max_payload_bytes` of `farsock -o json host`; `nc` sends more. Corresponds to send(2).
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -41,7 +41,7 @@ fn a_forward_goes_on_after_each_restart_of_the_daemon_at_the_same_addresses() {
         }
 
         shell.stop_daemon();
-        forward.until_said("; it is tried again, and until then new connections are closed");
+        forward.until_said("; it is tried again, and until then new connections are reset");
         assert_eq!(rest(TcpStream::connect(&at[0]).unwrap()), b"");
         let said = forward.until_said(&format!(" -> {echo}: "));
         assert!(said.contains(": the daemon is away: "), "{said}");
@@ -63,7 +63,7 @@ fn a_forward_goes_on_after_each_restart_of_the_daemon_at_the_same_addresses() {
         }
         has(
             "session: SESSION_EXPIRED: ",
-            "; another is opened, and until then new connections are closed",
+            "; another is opened, and until then new connections are reset",
         );
         has("the daemon is back, with a new session", "");
         has(&format!("-R {} listens again", at[1]), "");

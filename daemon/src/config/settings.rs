@@ -9,7 +9,7 @@ use crate::listener::ListenAddress;
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Where to listen: unix:///PATH or tcp://ADDRESS:PORT; several with commas or by repeating the flag. TCP is for loopback
+    /// Where to listen: unix:///PATH or tcp://ADDRESS:PORT; several with commas or by repeating the flag, in the file as an array. TCP is for loopback
     /// addresses alone, port 0 lets the kernel choose. [default: unix://$XDG_RUNTIME_DIR/farsock/farsock.sock, as root
     /// unix:///run/farsock/farsock.sock]
     #[arg(

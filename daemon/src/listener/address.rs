@@ -33,6 +33,11 @@ pub enum ListenAddressError {
         "{0:?} is neither unix:///PATH nor tcp://ADDRESS:PORT (addresses are numeric, IPv6 in brackets)"
     )]
     Malformed(String),
+    /// More than one.
+    #[error(
+        "{0:?} has several addresses: give each by itself, in a configuration file as an array"
+    )]
+    Several(String),
     /// A unix path that is not absolute.
     #[error(
         "{0:?} has no absolute path: it takes three slashes, as in unix:///run/farsock/farsock.sock"
@@ -73,6 +78,9 @@ impl FromStr for ListenAddress {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let owned = || text.to_owned();
+        if text.contains(",unix:") || text.contains(",tcp:") {
+            return Err(ListenAddressError::Several(owned()));
+        }
         if let Some(path) = text.strip_prefix("unix://") {
             match path.as_bytes() {
                 [b'@' | 0, ..] => Err(ListenAddressError::Abstract(owned())),
@@ -186,6 +194,8 @@ mod tests {
             "unix:///",
             "unix:///run/",
             "unix:///run/a\0b",
+            "unix:///run/a.sock,unix:///run/b.sock",
+            "tcp://127.0.0.1:1,tcp://127.0.0.1:2",
             long.as_str(),
         ] {
             assert!(text.parse::<ListenAddress>().is_err(), "{text:?}");

@@ -49,7 +49,7 @@ use crate::{
 ///
 /// Connections survive that the way to the daemon breaks, for up to 30 s. When the daemon is restarted, or away for longer, they are lost, and
 /// the command goes on: as soon as the daemon is back, everything is as it was, and what -R listens at is listened at again. Until then new
-/// connections are closed. All of it is told on stderr. With --no-reconnect the command ends instead, with exit status 4. That the
+/// connections are reset. All of it is told on stderr. With --no-reconnect the command ends instead, with exit status 4. That the
 /// daemon is not there at first ends it in any case, with 3.
 ///
 /// BIND is the address to listen at. Without it: the loopback addresses, 127.0.0.1 and ::1. Empty or "*": all addresses. Names to

@@ -92,7 +92,7 @@ pub(super) async fn follow(life: &Life, shared: &Shared) -> Failure {
                 // Before it is said: whoever has read it finds it so.
                 if shared.way.set(Err(away.clone())).is_ok() {
                     Failure::Unreachable(away.clone()).tell_as(format_args!(
-                        "{away}; it is tried again, and until then new connections are closed"
+                        "{away}; it is tried again, and until then new connections are reset"
                     ));
                 }
             }
@@ -114,7 +114,7 @@ pub(super) async fn next(
 ) -> Result<(Life, Tasks), Failure> {
     let _ = shared.way.set(Err("the daemon is away".to_owned()));
     why.tell_as(format_args!(
-        "{why}; another is opened, and until then new connections are closed"
+        "{why}; another is opened, and until then new connections are reset"
     ));
     let mut remotes = Vec::new();
     // Each has told its connections' end.

@@ -105,7 +105,7 @@ pub(crate) struct Nc {
     quit: Option<Duration>,
     /// How long connecting may take, and how long nothing may move then [default: no limit]
     ///
-    /// Connecting then fails with TIMED_OUT. A connection on which nothing moves is closed, with exit status 0, or 1 and a reset if its peer
+    /// Connecting then fails with TIMED_OUT; with -l, waiting for a connection has no limit. A connection on which nothing moves is closed, with exit status 0, or 1 and a reset if its peer
     /// did not take all that was sent.
     #[arg(short, long, value_name = "DURATION", value_parser = parse_duration)]
     wait: Option<Duration>,
