@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use libc::{MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, MSG_WAITFORONE, SO_RCVTIMEO};
+use libc::{MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, MSG_WAITFORONE, POLLHUP, POLLRDHUP, SO_RCVTIMEO};
 
 use crate::{kinds::*, script::out, theme::Theme};
 
@@ -199,6 +199,48 @@ pub(crate) fn theme() -> Theme {
             s.recv_messages(far, 3).gives("end");
         },
     );
+    for (waiting, flags) in [("blocking", 0), ("MSG_DONTWAIT", MSG_DONTWAIT)] {
+        // A reset that comes after the end is EPIPE, and every receive returns 0 all the same.
+        theme.each(
+            &TCP,
+            &format!("the end is received as often as asked for beside an error: {waiting}"),
+            |s, kind| {
+                for bytes in ["", "bytes"] {
+                    let (near, far) = s.connected(kind);
+                    s.send(far, bytes);
+                    s.close(far);
+                    s.poll_until(&[(near, POLLRDHUP)]);
+                    s.send(near, "nobody reads this");
+                    s.poll_until(&[(near, POLLHUP)]).gives("ERR");
+                    let several = s.recv_messages(near, 3).flags(flags);
+                    match bytes.is_empty() {
+                        true => several.gives("0 \"\" end | 0 \"\" end | 0 \"\" end"),
+                        false => several.gives("| 0 \"\" end | 0 \"\" end"),
+                    };
+                    s.recv_messages(near, 2).flags(flags).gives("end | 0");
+                    s.poll(&[(near, 0)]).gives("ERR");
+                    s.error_of(near).gives("[32");
+                    s.error_of(near).gives("[0");
+                }
+            },
+        );
+        theme.each(
+            &TCP,
+            &format!("a reset behind bytes is the next call's: {waiting}"),
+            |s, kind| {
+                let (near, far) = s.connected(kind);
+                s.send(far, "bytes");
+                s.until_readable(near);
+                s.abort(far);
+                s.poll_until(&[(near, POLLHUP)]).gives("ERR");
+                s.recv_messages(near, 3).flags(flags).gives("bytes");
+                s.poll(&[(near, 0)]).gives("ERR");
+                s.recv_messages(near, 3).flags(flags).fails("ECONNRESET");
+                s.poll(&[(near, 0)]);
+                s.recv_messages(near, 2).flags(flags).gives("end | 0");
+            },
+        );
+    }
     theme.each(
         &UDP,
         "after SHUT_RD nothing is received as often as asked for",

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     call::Out,
-    outcome::{Failure, Message},
+    outcome::{Failure, Message, errno_name},
 };
 
 /// recv(2), or recvfrom(2) with `named`, by recvmsg(2): the one that also tells the flags.
@@ -79,8 +79,20 @@ fn has_only_an_error(fd: RawFd) -> Result<bool, Failure> {
     let mut unread = 0;
     // SAFETY: the kernel writes an int.
     check(unsafe { libc::ioctl(fd, libc::FIONREAD, &raw mut unread) })?;
-    Ok(unread == 0 && has_error(fd)?)
+    Ok(unread == 0 && has_error(fd)? && !is_at_end(fd))
 }
+
+/// Whether TCP has received all of a stream that its peer ended: from then on every receive returns 0, and a reset that came later is left
+/// pending. The kernel says so, and takes nothing, by EIO for a mapping of what there is.
+fn is_at_end(fd: RawFd) -> bool {
+    /// Up to `inq` of struct tcp_zerocopy_receive: without `err`, for which a pending error would be taken.
+    const LENGTH: usize = 20;
+    let outcome = get_option(fd, libc::IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, LENGTH);
+    outcome == Err(Failure::Errno(errno_name(libc::EIO)))
+}
+
+/// linux/tcp.h.
+const TCP_ZEROCOPY_RECEIVE: i32 = 35;
 
 /// Whether an error is pending.
 fn has_error(fd: RawFd) -> Result<bool, Failure> {
