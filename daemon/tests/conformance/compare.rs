@@ -1,6 +1,9 @@
 //! Runs sequences in both worlds and compares what came of each step.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
 
 use farsock_client::Client;
 
@@ -145,6 +148,7 @@ async fn run(world: &mut impl World, script: &Script) -> Vec<Outcome> {
             }
             Action::Finish(begun) => world.finish(*begun, &step.makes).await,
             Action::Fill(socket) => fill(world, *socket).await,
+            Action::Queue(listener, connections) => queue(world, *listener, *connections).await,
             Action::Drain(socket, last) => drain(world, *socket, last).await,
         };
         let ended = matches!(outcome, Err(Failure::Other(_)));
@@ -180,6 +184,20 @@ async fn fill(world: &mut impl World, socket: Slot) -> Outcome {
         }
     }
     Err(Failure::Other("the socket does not fill".to_owned()))
+}
+
+/// Waits until the listener has so many connections.
+async fn queue(world: &mut impl World, listener: Slot, connections: u64) -> Outcome {
+    let limit = Instant::now() + world::DEADLINE;
+    while Instant::now() < limit {
+        match world.call(Call::Info(listener), &[]).await? {
+            Value::Info(info) if info.connections == Some(connections) => return Ok(Value::Done),
+            _ => world::a_moment().await,
+        }
+    }
+    Err(Failure::Other(format!(
+        "there are never {connections} connections"
+    )))
 }
 
 /// Receives zeros until `last` has come, or the end.

@@ -84,6 +84,8 @@ pub(crate) struct Info {
     pub(crate) tcp_state: Option<u8>,
     pub(crate) receive_queue: Option<u64>,
     pub(crate) send_queue: Option<u64>,
+    /// Of a listening TCP socket: the connections that wait for accept(2).
+    pub(crate) connections: Option<u64>,
     pub(crate) at_mark: bool,
     pub(crate) nonblocking: bool,
 }

@@ -39,6 +39,8 @@ pub(crate) enum Action {
     Finish(usize),
     /// Sends zeros until nothing more fits.
     Fill(Slot),
+    /// Waits until so many connections wait for accept(2).
+    Queue(Slot, u64),
     /// Receives zeros until this follows; if it is empty, until the end.
     Drain(Slot, Vec<u8>),
 }
@@ -146,6 +148,12 @@ impl Script {
     /// Sends zeros until nothing more fits. How many that are depends on timers, so it is no outcome.
     pub(crate) fn fill(&mut self, socket: Slot) {
         self.push(Action::Fill(socket));
+    }
+
+    /// Waits until `connections` wait on a TCP listener for accept(2). That a client is connected does not say so: the last step of its
+    /// handshake can be on its way.
+    pub(crate) fn until_queued(&mut self, listener: Slot, connections: u64) {
+        self.push(Action::Queue(listener, connections));
     }
 
     /// Receives the zeros of [`Script::fill`] and what follows them: `last`, or the end if that is empty.

@@ -305,8 +305,7 @@ pub(super) fn full_backlog(
         })
         .collect();
     if kind.domain != libc::AF_UNIX {
-        // Connected means for the client only: the last handshake step fills the queue.
-        s.until_readable(listener);
+        s.until_queued(listener, waiting.len() as u64);
     }
     (listener, waiting)
 }

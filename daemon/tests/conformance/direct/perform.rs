@@ -283,9 +283,11 @@ fn info(fd: RawFd) -> Result<Info, Failure> {
         int(libc::SO_TYPE)?,
         int(libc::SO_PROTOCOL)?,
     );
-    let state = get_option(fd, libc::SOL_TCP, libc::TCP_INFO, 256)
-        .ok()
-        .and_then(|info| info.first().copied());
+    let tcp = get_option(fd, libc::SOL_TCP, libc::TCP_INFO, 256).ok();
+    let state = tcp.as_ref().and_then(|info| info.first().copied());
+    // tcpi_unacked, which a listener uses for its queue.
+    let connections =
+        tcp.and_then(|info| Some(u32::from_ne_bytes(*info.get(24..)?.first_chunk()?)));
     let listening = int(libc::SO_ACCEPTCONN)? != 0;
     let queue = |request| {
         let mut count = 0i32;
@@ -305,6 +307,7 @@ fn info(fd: RawFd) -> Result<Info, Failure> {
         tcp_state: state,
         receive_queue: (!listening).then(|| queue(libc::FIONREAD)).flatten(),
         send_queue: (!listening).then(|| queue(libc::TIOCOUTQ)).flatten(),
+        connections: connections.filter(|_| listening).map(u64::from),
         at_mark: marked,
         nonblocking: flags & libc::O_NONBLOCK != 0,
     })

@@ -30,6 +30,7 @@ pub(super) fn known(info: &SocketInfo) -> Info {
         tcp_state: tcp.then(|| info.state.map_or(0, tcp_state)),
         receive_queue: info.receive_queue.filter(|_| !listening),
         send_queue: info.send_queue.filter(|_| !listening),
+        connections: info.receive_queue.filter(|_| listening && tcp),
         at_mark: info.at_mark,
         nonblocking: info.nonblocking,
     }
