@@ -358,7 +358,7 @@ impl<S: Copy, A> Call<S, A> {
         }
     }
 
-    /// The socket that the call waits on, if it waits on one.
+    /// A socket that the call waits on, if it waits on one.
     pub(crate) fn waits_on(&self) -> Option<S> {
         match self {
             Self::Accept {
@@ -372,6 +372,7 @@ impl<S: Copy, A> Call<S, A> {
             | Self::RecvFrom { socket, .. }
             | Self::RecvMessages { socket, .. } => Some(*socket),
             Self::Poll { entries, .. } => entries.first().map(|(socket, _)| *socket),
+            Self::Splice(first, _) => Some(*first),
             _ => None,
         }
     }

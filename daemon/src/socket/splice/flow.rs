@@ -47,6 +47,9 @@ pub(super) struct Flow<'a> {
     /// The errno that a send on `from` has taken: the end of what can be received is no end of the stream then.
     broken: Option<i32>,
     outcome: Option<Result<(), Failure>>,
+    /// How often the connections of `from` and `to` had been dissolved when the last call on them ended. Here, since a wait may go on
+    /// in another future.
+    disconnects: (usize, usize),
     _takes_all: TakesAll<'a>,
 }
 
@@ -97,6 +100,7 @@ impl<'a> Flow<'a> {
             cut: 0,
             broken: None,
             outcome: None,
+            disconnects: (from.disconnects(), to.disconnects()),
             _takes_all: TakesAll::new(from),
         })
     }
@@ -119,8 +123,9 @@ impl<'a> Flow<'a> {
             return;
         }
         match &other.outcome {
-            // The connection that this direction sends on may be over: nothing that happens on `from` would tell.
-            Some(Err(Failure::Receive(_))) => {
+            // The connection that this direction sends on may be over: nothing that happens on `from` would tell. One that waits to send
+            // learns it by its own wait.
+            Some(Err(Failure::Receive(_))) if !self.is_delivering() => {
                 if let Err(error) = self.to.check_writable() {
                     self.outcome = Some(Err(Failure::Send(error)));
                 }
@@ -132,6 +137,11 @@ impl<'a> Flow<'a> {
             Some(Err(Failure::Ended(end))) => self.end(*end),
             _ => {}
         }
+    }
+
+    /// Whether it has taken something that is not delivered yet.
+    fn is_delivering(&self) -> bool {
+        self.buffer.is_some() || self.pipe.as_ref().is_some_and(|pipe| pipe.held() > 0)
     }
 
     /// Whether it has ended.
@@ -190,9 +200,10 @@ impl<'a> Flow<'a> {
 
     /// Takes what there is, and waits until there is something; false at the end of the stream.
     async fn take(&mut self) -> Result<bool, Failure> {
-        let mut waits = Waits::new(self.from, Direction::Receive, ARRIVAL);
+        let mut waits = Waits::new(self.from, Direction::Receive, ARRIVAL, self.disconnects.0);
         let mut ready = Events::EMPTY;
         loop {
+            waits.check_connection().map_err(Failure::Receive)?;
             match self.take_now(ready) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if ready.contains(Events::ERR) {
@@ -200,7 +211,18 @@ impl<'a> Flow<'a> {
                     }
                     ready = waits.ready().await?;
                 }
-                outcome => return outcome.map_err(Failure::Receive),
+                // As in `Socket::first`: a receive asleep on MPTCP takes AF_UNSPEC for the end.
+                Err(error)
+                    if error.kind() == io::ErrorKind::NotConnected
+                        && self.from.kind().is_mptcp()
+                        && waits.disconnected() =>
+                {
+                    return Ok(false);
+                }
+                outcome => {
+                    self.disconnects.0 = self.from.disconnects();
+                    return outcome.map_err(Failure::Receive);
+                }
             }
         }
     }
@@ -282,9 +304,14 @@ impl<'a> Flow<'a> {
 
     /// Gives `to` all that was taken, and waits until it has room.
     async fn deliver(&mut self, engine: &'a Engine) -> Result<(), Failure> {
-        let mut waits = Waits::new(self.to, Direction::Send, Events::OUT);
+        let mut waits = Waits::new(self.to, Direction::Send, Events::OUT, self.disconnects.1);
         let mut ready = Events::EMPTY;
         loop {
+            waits.check_connection().map_err(|error| {
+                // As of every send that would be EPIPE.
+                let pending = sys::socket::take_error(self.to.as_fd()).ok().flatten();
+                Failure::Send(pending.unwrap_or(error))
+            })?;
             match self.deliver_now(ready) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if let (Some(data), None) = (&self.buffer, &self.held) {
@@ -295,6 +322,7 @@ impl<'a> Flow<'a> {
                 }
                 outcome => {
                     self.held = None;
+                    self.disconnects.1 = self.to.disconnects();
                     return outcome.map_err(Failure::Send);
                 }
             }
@@ -381,6 +409,10 @@ impl Drop for Flow<'_> {
 }
 
 impl Socket {
+    fn disconnects(&self) -> usize {
+        self.disconnects.load(Ordering::Relaxed)
+    }
+
     fn count_relayed_in(&self, messages: u64, bytes: usize) {
         let Self { counters, .. } = self;
         counters

@@ -1,6 +1,6 @@
 //! How a direction of a relay waits: as every operation does, but again and again.
 
-use std::time::Instant;
+use std::{io, sync::atomic::Ordering, time::Instant};
 
 use super::flow::{End, Failure};
 use crate::{
@@ -15,6 +15,8 @@ pub(super) struct Waits<'a> {
     socket: &'a Socket,
     direction: Direction,
     events: Events,
+    /// How often the connection had been dissolved before they began.
+    disconnects: usize,
     /// When the first began, and when SO_RCVTIMEO or SO_SNDTIMEO ends them all.
     begun: Option<(Instant, Option<Instant>)>,
     idle_wakes: u32,
@@ -23,15 +25,35 @@ pub(super) struct Waits<'a> {
 }
 
 impl<'a> Waits<'a> {
-    pub(super) fn new(socket: &'a Socket, direction: Direction, events: Events) -> Self {
+    /// Of `socket`, whose connection had been dissolved `disconnects` times when it was last of use.
+    pub(super) fn new(
+        socket: &'a Socket,
+        direction: Direction,
+        events: Events,
+        disconnects: usize,
+    ) -> Self {
         Self {
             socket,
             direction,
             events,
+            disconnects,
             begun: None,
             idle_wakes: 0,
             last: None,
         }
+    }
+
+    /// EPIPE if the connection was dissolved since: as in `Socket::attempt`.
+    pub(super) fn check_connection(&self) -> io::Result<()> {
+        match self.socket.kind().is_tcp() && self.disconnected() {
+            true => Err(sys::errno::broken_pipe()),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether connect(2) with AF_UNSPEC has dissolved the connection since these waits began.
+    pub(super) fn disconnected(&self) -> bool {
+        self.socket.disconnects.load(Ordering::Relaxed) != self.disconnects
     }
 
     /// Waits for the events; a state without an event of its own makes it a wait for time, as in `Socket::pause`.

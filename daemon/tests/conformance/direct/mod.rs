@@ -136,7 +136,7 @@ impl World for Direct {
         );
     }
 
-    async fn waits(&mut self, tag: usize, _call: &Call) -> Result<(), String> {
+    async fn waits(&mut self, tag: usize, call: &Call) -> Result<(), String> {
         let started = self.started.get(&tag).ok_or("nothing was started")?;
         let limit = Instant::now() + DEADLINE;
         let mut seen = 0;
@@ -147,11 +147,16 @@ impl World for Direct {
                 Err(mpsc::TryRecvError::Disconnected) => return Err("it has panicked".to_owned()),
             }
             // Asleep twice in a row: a lock that is held for an instant is no wait.
-            seen = if sleeps(started.thread.load(Ordering::Acquire)) {
-                seen + 1
-            } else {
-                0
+            let thread = started.thread.load(Ordering::Acquire);
+            let asleep = match call {
+                Call::Splice(first, second) => {
+                    let count = if first == second { 1 } else { 2 };
+                    relay::threads(thread, count)
+                        .is_some_and(|threads| threads.into_iter().all(sleeps))
+                }
+                _ => sleeps(thread),
             };
+            seen = if asleep { seen + 1 } else { 0 };
             if seen == 2 {
                 return Ok(());
             }

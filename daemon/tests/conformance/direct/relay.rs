@@ -2,6 +2,7 @@
 //! receives, which it passes on, or an error.
 
 use std::{
+    fs,
     os::{fd::RawFd, unix::thread::JoinHandleExt as _},
     ptr,
     sync::{
@@ -26,6 +27,8 @@ const SIGNAL: i32 = libc::SIGUSR1;
 
 /// Relays until both directions have ended.
 pub(super) fn relay(first: RawFd, second: RawFd) -> Outcome<RawFd> {
+    // SAFETY: no arguments.
+    let name = thread_name(unsafe { libc::gettid() });
     // splice(2) looks at both descriptors before anything else.
     for fd in [first, second] {
         // SAFETY: no pointers.
@@ -33,7 +36,7 @@ pub(super) fn relay(first: RawFd, second: RawFd) -> Outcome<RawFd> {
     }
     interruptible();
     let (sender, ends) = mpsc::channel();
-    let start = |from, to| Running::start(Direction::new(from, to)?, sender.clone());
+    let start = |from, to| Running::start(&name, Direction::new(from, to)?, sender.clone());
     let mut running = vec![start(first, second)?];
     if first != second {
         running.push(start(second, first)?);
@@ -52,6 +55,23 @@ pub(super) fn relay(first: RawFd, second: RawFd) -> Outcome<RawFd> {
     Ok(Value::Spliced(directions.collect::<Result<_, _>>()?))
 }
 
+/// The name of the threads of the relay that the thread of this id has begun: no longer than the kernel keeps.
+fn thread_name(begun_by: i32) -> String {
+    format!("relay {begun_by}")
+}
+
+/// The ids of the threads of a relay that the thread of this id has begun, once there are `count`.
+pub(super) fn threads(begun_by: i32, count: usize) -> Option<Vec<i32>> {
+    let name = thread_name(begun_by);
+    let tasks = fs::read_dir("/proc/self/task").ok()?;
+    let ids = tasks.filter_map(|task| {
+        let path = task.ok()?.path();
+        let own = fs::read_to_string(path.join("comm")).ok()?;
+        (own.trim_end() == name).then(|| path.file_name()?.to_str()?.parse().ok())?
+    });
+    Some(ids.collect()).filter(|ids: &Vec<i32>| ids.len() == count)
+}
+
 /// A direction on its thread.
 struct Running {
     from: RawFd,
@@ -62,11 +82,12 @@ struct Running {
 impl Running {
     /// `ends` hears of what it received, and which call failed.
     fn start(
+        name: &str,
         direction: Direction,
         ends: mpsc::Sender<(RawFd, Option<&'static str>)>,
     ) -> Result<Self, Failure> {
         let (from, broken) = (direction.from, Arc::clone(&direction.broken));
-        let thread = thread::Builder::new().name("direct relay".to_owned());
+        let thread = thread::Builder::new().name(name.to_owned());
         let thread = thread.spawn(move || {
             let moved = direction.run()?;
             // Whoever waits has given up.

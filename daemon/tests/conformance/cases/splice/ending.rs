@@ -1,5 +1,6 @@
 //! Peers that reset, close and shut down.
 
+use farsock_client::Address;
 use libc::{POLLHUP, SHUT_RD, SHUT_WR};
 
 use super::{UNIX_CONNECTED, world};
@@ -56,6 +57,31 @@ pub(super) fn add(theme: &mut Theme) {
             s.recv(far, 64).gives("sorry");
         },
     );
+    for (name, is_first) in [("first", true), ("second", false)] {
+        theme.each(
+            &internet,
+            &format!("splice: AF_UNSPEC of the {name} while it waits"),
+            |s, kind| {
+                let (near, first, second, far) = world(s, kind);
+                let begun = s.splice(first, second).either().starts();
+                s.waits(begun);
+                let (dissolved, peer) = match is_first {
+                    true => (first, near),
+                    false => (second, far),
+                };
+                s.connect(dissolved, Address::Unspecified);
+                s.recv(peer, 64).fails("ECONNRESET");
+                if kind.protocol == libc::IPPROTO_MPTCP {
+                    // There it is an end, and the other direction goes on.
+                    let other = if is_first { far } else { near };
+                    s.recv(other, 64).gives("end");
+                    s.shutdown(other, SHUT_WR);
+                }
+                s.finish(begun);
+                s.error_of(dissolved);
+            },
+        );
+    }
     theme.each(
         &UNIX_CONNECTED,
         "splice: a peer that closes with bytes unread is ECONNRESET and EPIPE",
