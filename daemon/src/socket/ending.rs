@@ -47,7 +47,7 @@ impl Socket {
                 one.is_end = self.is_end(request, one);
             }
             if let Some(error) = error {
-                self.defer_fault(&Fault::Kernel(error));
+                self.defer_received(&Fault::Kernel(error));
             }
             return Ok(received);
         }
@@ -61,7 +61,7 @@ impl Socket {
                 Ok(one) => received.push(one),
                 Err(error) if received.is_empty() => return Err(error),
                 Err(error) => {
-                    self.defer_fault(&Fault::Kernel(error));
+                    self.defer_received(&Fault::Kernel(error));
                     break;
                 }
             }

@@ -147,7 +147,7 @@ impl Socket {
                     Ok(()) => {}
                     Err(fault) if taken.len() == 0 => return Err(fault),
                     Err(fault) => {
-                        self.defer_fault(&fault);
+                        self.defer_received(&fault);
                         break;
                     }
                 }
@@ -160,7 +160,7 @@ impl Socket {
                         let rest = count - taken.len();
                         // The socket's end among them: what was received counts.
                         if let Err(fault) = self.fd_now().and_then(|fd| take(fd, &taken, rest)) {
-                            self.defer_fault(&fault);
+                            self.defer_received(&fault);
                         }
                     }
                     break;
@@ -315,7 +315,7 @@ impl Socket {
                 // The end of an MPTCP connection by AF_UNSPEC shows again in the next call.
                 Err(Fault::Kernel(error)) if error.kind() == io::ErrorKind::NotConnected => break,
                 Err(fault) => {
-                    self.defer_fault(&fault);
+                    self.defer_received(&fault);
                     break;
                 }
             }

@@ -274,6 +274,15 @@ impl Socket {
         }
     }
 
+    /// As [`Self::defer_fault`], for what ends a receive: its EPIPE is a pending error (of MPTCP, that a connection was reset whose end had
+    /// come), which the kernel says once.
+    pub(crate) fn defer_received(&self, fault: &Fault) {
+        match fault {
+            Fault::Kernel(error) if error.kind() == io::ErrorKind::BrokenPipe => self.defer(error),
+            fault => self.defer_fault(fault),
+        }
+    }
+
     pub(crate) fn count_sent(&self, messages: usize, bytes: usize) {
         self.counters
             .messages_sent

@@ -3,7 +3,8 @@
 use std::{net::Shutdown, time::Duration};
 
 use farsock_client::{
-    Client, Domain, OptionValue, PollEvents, Protocol, RemoteSocket, SocketOption, SocketType,
+    Client, Domain, MessageFlags, OptionValue, PollEvents, Protocol, RecvMessagesOptions,
+    RemoteSocket, SocketOption, SocketType,
 };
 
 use crate::support::{begin, embedded, fill, in_time, listener, pair, until_waiting};
@@ -187,4 +188,41 @@ async fn a_connect_that_waits_and_a_poll_end_with_the_shutdown_and_no_second_att
             .expect("it listens");
     }
     in_time(daemon.shutdown()).await;
+}
+
+/// A reset after the end is EPIPE to MPTCP's recvmsg(2), once, and behind the bytes. recvmmsg(2) keeps for the next call what it meets behind
+/// the first message.
+#[tokio::test]
+async fn an_epipe_behind_what_several_receives_took_is_the_next_calls() {
+    let (_daemon, client) = embedded().await;
+    let Some((near, far)) = connected(&client, Protocol::Mptcp).await else {
+        // Not every kernel has MPTCP.
+        return;
+    };
+    near.send("abcdef").await.expect("there is room");
+    near.shutdown(Shutdown::Write).await.expect("it is open");
+    until_ready(&client, &far, PollEvents::RDHUP).await;
+    near.abort().await.expect("it is open");
+    until_ready(&client, &far, PollEvents::ERR).await;
+    let options = RecvMessagesOptions {
+        max_messages: Some(3),
+        length: Some(64),
+        flags: MessageFlags::DONTWAIT,
+        ..RecvMessagesOptions::default()
+    };
+    let received = far.recv_messages(options).await.expect("bytes come first");
+    assert_eq!(&received[0].data[..], b"abcdef");
+    assert_eq!(received.len(), 1);
+    let error = far.recv(64).await.expect_err("the error is behind them");
+    assert_eq!(error.errno_name(), Some("EPIPE"));
+    let end = far.recv(64).await.expect("it is told once");
+    assert!(end.data.is_empty());
+}
+
+/// Waits until the socket has the event.
+async fn until_ready(client: &Client, socket: &RemoteSocket, event: PollEvents) {
+    let entries = [(socket.handle(), event)];
+    let wait = client.poll(&entries, None);
+    let ready = in_time(wait).await.expect("it exists");
+    assert!(ready[0].events.contains(event));
 }

@@ -67,7 +67,7 @@ impl Socket {
             }
             // The end of the stream shows again in the next call.
             Ok(_) => {}
-            Err(error) => self.defer_fault(&Fault::Kernel(error)),
+            Err(error) => self.defer_received(&Fault::Kernel(error)),
         }
         Ok(Some(part))
     }
@@ -98,7 +98,7 @@ impl Socket {
         match more {
             more if given.is_empty() => return more,
             Ok(more) => given.extend(more),
-            Err(error) => self.defer_fault(&Fault::Kernel(error)),
+            Err(error) => self.defer_received(&Fault::Kernel(error)),
         }
         Ok(given)
     }

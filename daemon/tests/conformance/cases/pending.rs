@@ -1,8 +1,8 @@
 //! A pending error and queued data at once: which of the two each call reports first.
 
 use libc::{
-    MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, MSG_WAITFORONE, POLLERR, POLLIN, SO_TIMESTAMPING,
-    SOL_SOCKET,
+    MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, MSG_WAITFORONE, POLLERR, POLLIN, POLLRDHUP, SHUT_WR,
+    SO_TIMESTAMPING, SOL_SOCKET,
 };
 
 use crate::{
@@ -72,6 +72,27 @@ pub(crate) fn theme() -> Theme {
                     call(s, far, 16).flags(MSG_DONTWAIT).either();
                 }
                 s.error_of(far);
+                s.recv(far, 16).flags(MSG_DONTWAIT).either();
+            },
+        );
+        // Of several parts, calls one by one lose what they meet here.
+        if way.starts_with("several") {
+            continue;
+        }
+        theme.each(
+            &[("tcp4", TCP4), ("tcp6", TCP6), ("mptcp4", MPTCP4)],
+            &format!("{way}: bytes, the end, and a reset behind it"),
+            |s, kind| {
+                let (near, far) = s.connected(kind);
+                s.send(near, "abcdef");
+                s.shutdown(near, SHUT_WR);
+                s.poll_until(&[(far, POLLRDHUP)]);
+                s.abort(near);
+                s.poll_until(&[(far, POLLERR)]);
+                for _ in 0..3 {
+                    call(s, far, 16).flags(MSG_DONTWAIT).either();
+                }
+                s.error_of(far).either();
                 s.recv(far, 16).flags(MSG_DONTWAIT).either();
             },
         );
