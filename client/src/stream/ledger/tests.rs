@@ -502,3 +502,115 @@ fn whoever_waits_is_known_until_the_session_is_over_and_then_told_once() {
     assert!(ledger.is_idle() && ledger.give_up().is_empty());
     assert_eq!(ledger.next(now), None);
 }
+
+#[test]
+fn a_cancel_is_said_once_however_often_it_is_asked_for() {
+    let now = Instant::now();
+    let mut ledger = Ledger::<u32, ()>::new(LIMITS, now);
+    ledger.attached(&[], now);
+    let id = ask(&mut ledger, false);
+    assert_eq!(ledger.next(now), Some(Saying::Start(id, 0)));
+    assert_eq!(ledger.cancel(id), Cancelled::Sent);
+    assert_eq!(ledger.cancel(id), Cancelled::Sent);
+    let give_back = false;
+    assert_eq!(ledger.next(now), Some(Saying::Cancel { id, give_back }));
+    assert_eq!(ledger.next(now), None);
+}
+
+#[test]
+fn results_take_room_until_they_are_acknowledged_which_they_are_when_it_is_short() {
+    let now = Instant::now();
+    let mut ledger = Ledger::<u32, ()>::new(LIMITS, now);
+    ledger.attached(&[], now);
+    let ids: Vec<u64> = (0..5).map(|_| ask(&mut ledger, false)).collect();
+    while ledger.next(now).is_some() {}
+    for id in &ids[..4] {
+        ledger.ended(*id, 0, true, now);
+    }
+    assert_eq!(ledger.next(now), None);
+    // One in flight, four results, and one place that is kept for what makes room, of nine.
+    let more: Vec<u64> = (0..4).map(|_| ask(&mut ledger, false)).collect();
+    for id in &more[..3] {
+        assert_eq!(ledger.next(now), Some(Saying::Start(*id, 0)));
+    }
+    let acknowledge = Saying::Acknowledge(ids[..4].to_vec());
+    assert_eq!(ledger.next(now), Some(acknowledge));
+    assert_eq!(ledger.next(now), Some(Saying::Start(more[3], 0)));
+}
+
+#[test]
+fn an_operation_waits_until_there_are_as_many_bytes_as_its_result_may_take() {
+    let now = Instant::now();
+    let mut ledger = Ledger::<u32, ()>::new(LIMITS, now);
+    ledger.attached(&[], now);
+    let rooms = [600, 400, 1];
+    let [first, second, third] = rooms.map(|room| {
+        ledger.ask(Asked {
+            operation: 0,
+            waiter: (),
+            room,
+            urgent: false,
+            gives_back: false,
+            takes_from: 0,
+        })
+    });
+    assert_eq!(ledger.next(now), Some(Saying::Start(first, 0)));
+    assert_eq!(ledger.next(now), Some(Saying::Start(second, 0)));
+    assert_eq!(ledger.next(now), None);
+    ledger.ended(first, 599, true, now);
+    assert_eq!(ledger.next(now), Some(Saying::Acknowledge(vec![first])));
+    assert_eq!(ledger.next(now), Some(Saying::Start(third, 0)));
+}
+
+#[test]
+fn an_eighth_of_all_bytes_is_acknowledged_without_waiting_for_company() {
+    let now = Instant::now();
+    let mut ledger = Ledger::<u32, ()>::new(LIMITS, now);
+    ledger.attached(&[], now);
+    let [first, second] = [0; 2].map(|_| ask(&mut ledger, false));
+    while ledger.next(now).is_some() {}
+    ledger.ended(first, LIMITS.bytes / 8 - 1, true, now);
+    assert_eq!(ledger.next(now), None);
+    ledger.ended(second, 1, true, now);
+    let both = Saying::Acknowledge(vec![first, second]);
+    assert_eq!(ledger.next(now), Some(both));
+}
+
+#[test]
+fn what_comes_after_its_cancel_is_given_back_and_is_nobodys() {
+    let now = Instant::now();
+    let mut ledger = Ledger::<u32, ()>::new(LIMITS, now);
+    ledger.attached(&[], now);
+    let id = ledger.ask(Asked {
+        operation: 0,
+        waiter: (),
+        room: 100,
+        urgent: false,
+        gives_back: true,
+        takes_from: 7,
+    });
+    assert_eq!(ledger.next(now), Some(Saying::Start(id, 0)));
+    assert_eq!(ledger.cancel(id), Cancelled::Sent);
+    assert_eq!(ledger.ended(id, 10, true, now), None);
+    assert_eq!(ledger.ended(id, 0, false, now), Some(()), "its failure");
+}
+
+#[test]
+fn what_has_come_is_not_started_again_though_the_daemon_has_forgotten_it() {
+    let now = Instant::now();
+    let mut ledger = Ledger::<u32, ()>::new(LIMITS, now);
+    ledger.attached(&[], now);
+    let id = ledger.ask(Asked {
+        operation: 0,
+        waiter: (),
+        room: 100,
+        urgent: false,
+        gives_back: true,
+        takes_from: 7,
+    });
+    assert_eq!(ledger.next(now), Some(Saying::Start(id, 0)));
+    assert_eq!(ledger.ended(id, 10, true, now), Some(()));
+    ledger.detached();
+    assert!(ledger.attached(&[], now).is_empty());
+    assert_eq!(ledger.next(now), None);
+}
