@@ -79,6 +79,7 @@ mod tests {
         #[test]
         fn it_is_over_its_length_after_the_last_sign_and_not_while_a_call_is_open(
             length in 1_u64..100,
+            silence in 1_u64..150,
             signs in prop::collection::vec((0_u64..150, sign()), 0..30),
         ) {
             let start = Instant::now();
@@ -102,9 +103,13 @@ mod tests {
                 if !matches!(sign, Sign::CallBegins) {
                     last_sign = now;
                 }
-                let end = if open > 0 { now + length } else { last_sign + length };
-                prop_assert_eq!(lease.end(at(now)), at(end));
-                prop_assert_eq!(lease.left(at(now)), Duration::from_millis(end.saturating_sub(now)));
+                // Now, and after a silence.
+                for at_ms in [now, now + silence] {
+                    let end = length + if open > 0 { at_ms } else { last_sign };
+                    prop_assert_eq!(lease.end(at(at_ms)), at(end));
+                    let left = Duration::from_millis(end.saturating_sub(at_ms));
+                    prop_assert_eq!(lease.left(at(at_ms)), left);
+                }
             }
         }
     }

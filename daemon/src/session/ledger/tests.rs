@@ -230,3 +230,28 @@ fn so_many_acknowledged_failures_are_remembered_and_the_lowest_is_forgotten_firs
     assert_eq!(ledger.failed.ranges(), MAX_FAILED);
     assert!(!ledger.failed.contains(id(0)) && ledger.failed.contains(id(1)));
 }
+
+#[test]
+fn results_may_take_all_bytes_and_no_more() {
+    let mut ledger = Ledger::<()>::new(LIMITS);
+    assert_eq!(ledger.begin(1, 0, 0, LIMITS.bytes), Ok(Begun::Start));
+    assert_eq!(ledger.begin(2, 0, 0, 1), Err(Refusal::ResultsFull));
+}
+
+#[test]
+fn an_operation_that_was_undone_has_failed_and_takes_the_room_of_its_failure() {
+    let mut ledger = Ledger::new(LIMITS);
+    assert_eq!(ledger.begin(1, 0, 0, LIMITS.bytes), Ok(Begun::Start));
+    ledger.replace(1, "too early", 0);
+    assert_eq!(ledger.result(1), None);
+    ledger.end(1, "taken", LIMITS.bytes, true);
+    assert_eq!(ledger.begin(2, 0, 0, 1), Err(Refusal::ResultsFull));
+    ledger.replace(1, "given back", 3);
+    assert_eq!(ledger.result(1), Some(&"given back"));
+    assert_eq!(ledger.begin(2, 0, 1, 0), Ok(Begun::DependencyFailed));
+    let rest = LIMITS.bytes - 3;
+    assert_eq!(ledger.begin(3, 0, 0, rest + 1), Err(Refusal::ResultsFull));
+    assert_eq!(ledger.begin(3, 0, 0, rest), Ok(Begun::Start));
+    assert_eq!(ledger.acknowledge(1), Ok(()));
+    assert_eq!(ledger.begin(4, 0, 1, 3), Ok(Begun::DependencyFailed));
+}
