@@ -20,6 +20,9 @@ use crate::{
     table::Handle,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// What arrives; RDHUP so that an end is heard.
 const ARRIVAL: Events = Events::IN.and(Events::RDHUP);
 /// How many items are said at once.
@@ -475,57 +478,5 @@ impl Failures {
     /// Whether all were heard.
     pub(super) fn is_empty(&self) -> bool {
         self.kept.is_empty()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// How often something was tried and how often the client heard of it, if it fails for that long with these errors in turn.
-    fn fails(
-        failing: &mut Failing,
-        from: Instant,
-        time: Duration,
-        errors: &[&'static str],
-    ) -> (u32, u32) {
-        let (mut now, mut tried, mut said) = (from, 0, 0);
-        while now < from + time {
-            let longest = now + REST.1;
-            if let Some(until) = failing.rests_until(now) {
-                assert!(until <= longest, "what ends it is found soon");
-                now = until;
-                continue;
-            }
-            let error = errors[tried as usize % errors.len()];
-            said += u32::from(!failing.is_said_already(error, now));
-            tried += 1;
-        }
-        (tried, said)
-    }
-
-    #[test]
-    fn an_error_that_stays_is_tried_less_and_less_often_and_said_less_often_still() {
-        let now = Instant::now();
-        let mut failing = Failing::default();
-        let (tried, said) = fails(&mut failing, now, Duration::from_secs(60), &["EMFILE"]);
-        assert!((60 * 12..60 * 13 + 10).contains(&tried), "{tried}");
-        assert!((30..40).contains(&said), "{said}");
-        // The first is said and followed by a try at once, as one that an ICMP message brought.
-        let mut failing = Failing::default();
-        assert!(!failing.is_said_already("ECONNREFUSED", now));
-        assert_eq!(failing.rests_until(now), None);
-    }
-
-    #[test]
-    fn another_error_is_said_at_once_and_tried_no_more_often() {
-        let now = Instant::now();
-        let mut failing = Failing::default();
-        assert!(!failing.is_said_already("EMFILE", now));
-        assert!(!failing.is_said_already("QUOTA_EXCEEDED", now));
-        assert_eq!(failing.rests_until(now), Some(now + REST.0));
-        let errors = ["EMFILE", "ENFILE"];
-        let (tried, _) = fails(&mut failing, now, Duration::from_secs(60), &errors);
-        assert!(tried < 60 * 13 + 10, "{tried}");
     }
 }
