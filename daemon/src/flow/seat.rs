@@ -10,6 +10,9 @@ use futures_util::task::AtomicWaker;
 use super::{Opening, Tally};
 use crate::{error::Error, socket::Socket};
 
+#[cfg(test)]
+mod tests;
+
 /// One opening of a stream: who holds it may act on the stream until another opening has taken it over.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
