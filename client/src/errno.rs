@@ -136,4 +136,10 @@ mod tests {
         assert_eq!(io_kind("EPROTONOSUPPORT"), ErrorKind::Other);
         assert_eq!(io_kind(""), ErrorKind::Other);
     }
+
+    #[test]
+    fn the_names_of_the_error_queue_live_for_ever() {
+        assert_eq!(interned("ECONNREFUSED"), Some("ECONNREFUSED"));
+        assert_eq!(interned("EBADF"), None);
+    }
 }

@@ -140,4 +140,12 @@ mod tests {
         ids.remove(u64::MAX);
         assert!(!ids.contains(u64::MAX) && ids.contains(u64::MAX - 1));
     }
+
+    #[test]
+    fn the_lowest_range_is_the_one_that_is_forgotten() {
+        let mut ids = IdSet::default();
+        assert!(ids.insert(1) && ids.insert(2) && ids.insert(4));
+        ids.forget_lowest();
+        assert!(!ids.contains(1) && !ids.contains(2) && ids.contains(4));
+    }
 }

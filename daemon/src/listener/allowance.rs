@@ -164,4 +164,36 @@ mod tests {
         }
         assert!(allowance.is_exceeded(|| second));
     }
+
+    /// How many frames that carry nothing may come at once.
+    fn left(allowance: &mut Allowance, now: Instant) -> usize {
+        let mut count = 0;
+        while allowance.received(PING) && !allowance.is_exceeded(|| now) {
+            count += 1;
+        }
+        count
+    }
+
+    #[test]
+    fn payload_counts_as_a_whole_whatever_its_parts() {
+        let start = Instant::now();
+        let mut allowance = Allowance::new(start);
+        let at_first = left(&mut allowance, start);
+        let mut allowance = Allowance::new(start);
+        for _ in 0..4 {
+            allowance.payload(1_024 + 512);
+        }
+        // Two for each frame, and one for each KiB.
+        assert_eq!(left(&mut allowance, start), at_first + 4 * 2 + 6);
+    }
+
+    #[test]
+    fn there_are_never_more_than_two_for_each_call_that_a_connection_may_have() {
+        let start = Instant::now();
+        let mut allowance = Allowance::new(start);
+        for _ in 0..65_536 {
+            allowance.received(Frame { kind: 1, ..PING });
+        }
+        assert_eq!(left(&mut allowance, start), 2 * 65_536);
+    }
 }

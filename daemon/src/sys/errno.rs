@@ -135,4 +135,43 @@ mod tests {
             assert_eq!(errno_name(number), Some(name));
         }
     }
+
+    #[test]
+    fn of_results_only_minus_one_is_an_error() {
+        assert!(check(-1).is_err() && check_length(-1).is_err());
+        for result in [0, 1, 7] {
+            assert_eq!(check(result).ok(), Some(result));
+        }
+        for result in [0, 1, 7] {
+            assert_eq!(check_length(result).ok(), usize::try_from(result).ok());
+        }
+    }
+
+    #[test]
+    fn each_error_is_of_its_errno_and_is_known_by_it() {
+        for (error, name) in [
+            (again(), "EAGAIN"),
+            (invalid(), "EINVAL"),
+            (broken_pipe(), "EPIPE"),
+            (connection_aborted(), "ECONNABORTED"),
+            (in_progress(), "EINPROGRESS"),
+            (already(), "EALREADY"),
+            (message_too_long(), "EMSGSIZE"),
+            (io::Error::from_raw_os_error(libc::EISCONN), "EISCONN"),
+            (io::Error::from_raw_os_error(libc::EMFILE), "EMFILE"),
+            (io::Error::from_raw_os_error(libc::ENFILE), "ENFILE"),
+            (io::Error::from_raw_os_error(libc::ENOMEM), "ENOMEM"),
+            (io::Error::from_raw_os_error(libc::ENOBUFS), "ENOBUFS"),
+            (io::Error::from_raw_os_error(524), "ENOTSUPP"),
+            (io::Error::other("no errno"), "EUNKNOWN"),
+        ] {
+            assert_eq!(name_of(&error), name);
+            let short = ["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"].contains(&name);
+            assert_eq!(is_shortage(&error), short, "{name}");
+            assert_eq!(is_invalid(&error), name == "EINVAL", "{name}");
+            assert_eq!(is_connected(&error), name == "EISCONN", "{name}");
+            let connecting = ["EINPROGRESS", "EALREADY"].contains(&name);
+            assert_eq!(is_connecting(&error), connecting, "{name}");
+        }
+    }
 }
