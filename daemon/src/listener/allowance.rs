@@ -196,4 +196,22 @@ mod tests {
         }
         assert_eq!(left(&mut allowance, start), 2 * 65_536);
     }
+
+    #[test]
+    fn each_second_brings_as_many_as_the_one_before() {
+        let start = Instant::now();
+        let mut allowance = Allowance::new(start);
+        for _ in 0..BURST {
+            allowance.received(PING);
+        }
+        for second in 1..4 {
+            let now = start + Duration::from_secs(second);
+            for _ in 0..PER_SECOND {
+                allowance.received(PING);
+            }
+            assert!(!allowance.is_exceeded(|| now), "{second}");
+        }
+        allowance.received(PING);
+        assert!(allowance.is_exceeded(|| start + Duration::from_secs(3)));
+    }
 }

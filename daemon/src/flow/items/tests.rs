@@ -49,6 +49,16 @@ fn another_error_is_said_at_once_and_tried_no_more_often() {
     assert!(tried < 60 * 13 + 10, "{tried}");
 }
 
+#[test]
+fn the_same_error_is_said_again_when_the_silence_is_over() {
+    let now = Instant::now();
+    let mut failing = Failing::default();
+    assert!(!failing.is_said_already("EMFILE", now));
+    let over = now + SILENCE.0;
+    assert!(failing.is_said_already("EMFILE", over - Duration::from_nanos(1)));
+    assert!(!failing.is_said_already("EMFILE", over));
+}
+
 /// What an error costs, and an item beside its payload.
 const COST: u64 = 100;
 
