@@ -371,6 +371,32 @@ fn an_nc_that_is_ended_while_it_sends_resets_its_connection() {
 }
 
 #[test]
+fn an_nc_whose_peer_has_sent_all_ends_with_its_session_though_stdin_is_silent() {
+    let shell = Shell::start();
+    for way in ["session close", "drain"] {
+        let (mut nc, mut behind) = half_sent(&shell, "");
+        let stdin = nc.take_stdin();
+        behind.write_all(b"all of it").expect("it is written");
+        behind.shutdown(Shutdown::Write).expect("it is connected");
+        while shell.json("ls")[0]["state"] != "close-wait" {
+            thread::yield_now();
+        }
+        if way == "drain" {
+            shell.drain();
+        } else {
+            let id = shell.json("session ls")[0]["session_id"].clone();
+            shell.ok(&format!(
+                "session close {}",
+                id.as_str().expect("it is text")
+            ));
+        }
+        assert_eq!(seen(&behind), RESET, "{way}");
+        nc.fails(4);
+        drop(stdin);
+    }
+}
+
+#[test]
 fn an_nc_whose_peer_takes_nothing_ends_with_a_reset_and_says_so() {
     let shell = Shell::start();
     let server = TcpListener::bind("127.0.0.1:0").expect("it listens");

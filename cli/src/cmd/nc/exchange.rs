@@ -1,6 +1,6 @@
 //! One connection: stdin to the socket, the socket to stdout, and when that is over.
 
-use std::{cell::Cell, pin::pin, time::Duration};
+use std::{cell::Cell, future::Future, pin::pin, time::Duration};
 
 use farsock_client::Bytes;
 use tokio::{
@@ -40,14 +40,17 @@ pub(super) struct Terms {
 ///
 /// When sending fails, the peer may have sent something before it went: that is still received. Whatever stdin gave is with the kernel
 /// of the daemon's host when this returns well, but for a connection that was idle. A connection that ends in any other way is reset: what
-/// was cut off must not look complete to its peer.
+/// was cut off must not look complete to its peer. Once the peer has sent all, nothing on the stream says that it is lost before stdin gives
+/// more: `lost` does.
 pub(super) async fn exchange(
     stream: Stream,
     stdin: &mut Stdin,
     stdout: &mut Stdout,
     terms: Terms,
     meter: &Meter,
+    lost: impl Future<Output = Failure>,
 ) -> Result<(), Failure> {
+    let mut lost = pin!(lost);
     let (mut reader, mut writer) = tokio::io::split(stream);
     let no_more = Notify::new();
     // What stdin gave and the daemon has not: a part of it may be on its way.
@@ -87,6 +90,7 @@ pub(super) async fn exchange(
                         no_more.notify_one();
                     }
                 }
+                why = &mut lost, if received => return Err(why),
                 () = &mut quit => break false,
                 () = &mut idle => break true,
             }

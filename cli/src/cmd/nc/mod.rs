@@ -279,7 +279,13 @@ impl Running {
         stdin: &mut Stdin,
         stdout: &mut Stdout,
     ) -> Result<(), Failure> {
-        exchange::exchange(stream, stdin, stdout, self.terms(), &self.meter).await
+        let lost = async {
+            match self.client.watch_session() {
+                Some(mut watch) => Failure::of("session".to_owned(), &watch.over().await),
+                None => std::future::pending().await,
+            }
+        };
+        exchange::exchange(stream, stdin, stdout, self.terms(), &self.meter, lost).await
     }
 
     /// One peer's datagrams, with stdin and stdout.
