@@ -157,7 +157,9 @@ mod tests {
 
         let message = |address: &[u8]| field(2, &field(3, address));
         let one = address(Form::Text("unix:".to_owned()));
-        let messages = [message(&one), message(&one), message(&both())].concat();
+        let messages = [&one, &one, &both(), &one]
+            .map(|address| message(address))
+            .concat();
         let violation = check("SendMessagesRequest", &messages).expect_err("two forms");
         assert_eq!(violation.field, "messages[2].address.unspecified");
     }

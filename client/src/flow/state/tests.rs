@@ -26,8 +26,11 @@ impl Item for Run {
     }
 
     fn join(&mut self, following: &Self) -> bool {
-        self.length += following.length;
-        self.length <= 8
+        let small = self.length + following.length <= 8;
+        if small {
+            self.length += following.length;
+        }
+        small
     }
 }
 
@@ -239,4 +242,102 @@ fn a_daemon_that_lets_more_be_sent_than_is_kept_waits() {
     assert_eq!(sending.next(), None);
     sending.credit(&credit(1, u64::MAX)).unwrap();
     assert_eq!(sending.next().map(|run| run.length), Some(1));
+}
+
+fn push(sending: &mut Sending<Run>, first: u64, length: u64) {
+    sending.push(Run { first, length });
+}
+
+#[test]
+fn credit_is_what_may_be_sent_and_what_is_abandoned_is_sent_to_nobody() {
+    let mut sending = Sending::default();
+    sending.opened(0, 5).unwrap();
+    push(&mut sending, 0, 8);
+    assert!(sending.has_credit());
+    assert_eq!(sending.next().map(|run| run.length), Some(5));
+    assert!(!sending.has_credit());
+    let taken = 3;
+    let some = v1::Credit {
+        taken,
+        ..credit(4, 6)
+    };
+    sending.credit(&some).unwrap();
+    assert!(sending.has_credit());
+    assert_eq!((sending.taken(), sending.kept()), (3, 1));
+    assert!(!sending.is_finishing());
+    sending.finish();
+    assert!(sending.is_finishing());
+    assert_eq!(sending.finish_now(), None);
+    sending.abandon();
+    assert_eq!((sending.unsent(), sending.kept()), (0, 0));
+    assert_eq!(sending.next(), None);
+    assert_eq!(sending.finish_now(), Some(8));
+}
+
+#[test]
+fn after_a_break_parts_are_small_until_the_connection_has_carried_a_good_deal() {
+    const PART: u64 = 16 << 10;
+    let mut sending = Sending::default();
+    sending.opened(0, u64::MAX).unwrap();
+    push(&mut sending, 0, PART);
+    push(&mut sending, PART, 17 * PART);
+    for length in [PART, 17 * PART] {
+        assert_eq!(sending.next().map(|run| run.length), Some(length));
+    }
+    sending.detached();
+    sending.opened(0, u64::MAX).unwrap();
+    for _ in 0..16 {
+        assert_eq!(sending.next().map(|run| run.length), Some(PART));
+    }
+    assert_eq!(sending.next().map(|run| run.length), Some(2 * PART));
+    assert_eq!(sending.next(), None);
+}
+
+#[test]
+fn many_small_items_that_were_sent_are_kept_as_few() {
+    let mut sending = Sending::default();
+    sending.opened(0, u64::MAX).unwrap();
+    let mut end = 0;
+    for length in [1, 2].repeat(200) {
+        push(&mut sending, end, length);
+        end += length;
+    }
+    for _ in 0..256 {
+        assert!(sending.next().is_some());
+    }
+    assert_eq!(sending.items.len(), 400);
+    while sending.next().is_some() {}
+    assert!(sending.items.len() <= 256 + 144 / 4);
+    sending.detached();
+    sending.opened(0, u64::MAX).unwrap();
+    let mut next = 0;
+    while let Some(run) = sending.next() {
+        assert_eq!(run.first, next);
+        next += run.length;
+    }
+    assert_eq!(next, end);
+}
+
+#[test]
+fn items_that_cannot_be_joined_are_kept_as_they_are() {
+    #[derive(Clone)]
+    struct Whole;
+
+    impl Item for Whole {
+        fn cost(&self) -> u64 {
+            1
+        }
+
+        fn cut(&mut self, _most: u64) -> Option<Self> {
+            None
+        }
+    }
+
+    let mut sending = Sending::default();
+    sending.opened(0, u64::MAX).unwrap();
+    for _ in 0..400 {
+        sending.push(Whole);
+    }
+    while sending.next().is_some() {}
+    assert_eq!(sending.items.len(), 400);
 }
