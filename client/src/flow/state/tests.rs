@@ -298,16 +298,16 @@ fn many_small_items_that_were_sent_are_kept_as_few() {
     let mut sending = Sending::default();
     sending.opened(0, u64::MAX).unwrap();
     let mut end = 0;
-    for length in [1, 2].repeat(200) {
+    for length in [1, 2, 3].repeat(134) {
         push(&mut sending, end, length);
         end += length;
     }
     for _ in 0..256 {
         assert!(sending.next().is_some());
     }
-    assert_eq!(sending.items.len(), 400);
+    assert_eq!(sending.items.len(), 402);
     while sending.next().is_some() {}
-    assert!(sending.items.len() <= 256 + 144 / 4);
+    assert!(sending.items.len() <= 256 + 146 / 2);
     sending.detached();
     sending.opened(0, u64::MAX).unwrap();
     let mut next = 0;
