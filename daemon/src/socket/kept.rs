@@ -6,6 +6,7 @@ mod take;
 use std::{
     collections::VecDeque,
     mem,
+    ops::{Deref, DerefMut},
     os::fd::OwnedFd,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -40,8 +41,12 @@ pub(crate) struct Kept {
     accepted: AtomicU64,
     /// How often all was dropped: what was received before that does not come back. Counted under the lock.
     generation: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<Queues>,
 }
+
+/// The queues; none of them exists before something is put into one, since most sockets never need any.
+#[derive(Debug, Default)]
+struct Queues(Option<Box<State>>);
 
 /// Invariant: `messages` and `connections` are sorted by position, which is the order in which the kernel gave them.
 #[derive(Debug, Default)]
@@ -83,6 +88,27 @@ pub(crate) struct Forgotten {
     pub(crate) sockets: Vec<OwnedFd>,
     /// Connections, which the kernel resets when their listening socket is closed.
     pub(crate) connections: Vec<OwnedFd>,
+}
+
+static EMPTY: State = State {
+    messages: VecDeque::new(),
+    urgent: VecDeque::new(),
+    errors: VecDeque::new(),
+    connections: VecDeque::new(),
+};
+
+impl Deref for Queues {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        self.0.as_deref().unwrap_or(&EMPTY)
+    }
+}
+
+impl DerefMut for Queues {
+    fn deref_mut(&mut self) -> &mut State {
+        self.0.get_or_insert_default()
+    }
 }
 
 impl Kept {
@@ -194,7 +220,7 @@ impl Kept {
         self.filled.store(bits, Ordering::Relaxed);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Queues> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -230,7 +256,9 @@ impl Socket {
     pub(crate) fn forget_kept(&self) -> Forgotten {
         let mut state = self.kept.lock();
         self.kept.generation.fetch_add(1, Ordering::Relaxed);
-        let dropped = mem::take(&mut *state);
+        let dropped = mem::take(&mut *state)
+            .0
+            .map_or_else(State::default, |it| *it);
         self.kept.note(&state);
         drop(state);
         let control = dropped.messages.into_iter().flat_map(|it| it.control);
