@@ -341,3 +341,28 @@ fn items_that_cannot_be_joined_are_kept_as_they_are() {
     while sending.next().is_some() {}
     assert_eq!(sending.items.len(), 400);
 }
+
+#[test]
+fn what_arrived_is_acknowledged_when_told_and_who_closes_grants_no_more() {
+    let mut receiving = Receiving::new(100, 400);
+    receiving.opened(50).unwrap();
+    assert!(!receiving.is_unacknowledged());
+    receiving.arrived(60).unwrap();
+    assert_eq!(receiving.received(), 110);
+    assert!(receiving.is_unacknowledged());
+    assert_eq!(receiving.tell(), credit(110, 150));
+    assert!(!receiving.is_unacknowledged());
+    receiving.consumed(30);
+    receiving.close();
+    assert_eq!(receiving.tell(), credit(110, 150));
+}
+
+#[test]
+fn one_who_waits_before_a_windows_worth_was_taken_gets_no_wider_window() {
+    let mut receiving = Receiving::new(100, 400);
+    receiving.opened(90).unwrap();
+    receiving.arrived(20).unwrap();
+    receiving.consumed(20);
+    receiving.waited();
+    assert_eq!(receiving.tell().limit, 110 + 100);
+}
