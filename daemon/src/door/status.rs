@@ -132,6 +132,19 @@ mod tests {
     }
 
     #[test]
+    fn a_malformed_request_names_its_field() {
+        let status = status(&Error::Invalid(Violation::new("length", "is too large")));
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let request = status.get_details_bad_request().expect("a bad request");
+        let fields: Vec<_> = request
+            .field_violations
+            .iter()
+            .map(|it| &*it.field)
+            .collect();
+        assert_eq!(fields, ["length"]);
+    }
+
+    #[test]
     fn a_kernel_error_carries_its_errno_and_what_was_tried_on_what() {
         let status = of_errno(libc_errno::ECONNREFUSED);
         assert_eq!(status.code(), Code::FailedPrecondition);
