@@ -147,6 +147,16 @@ mod tests {
     }
 
     #[test]
+    fn a_cancelled_call_is_a_deadlines_if_the_own_timer_has_expired() {
+        let expired = Status::from_error(Box::new(TimeoutExpired(())));
+        assert_eq!(expired.code(), Code::Cancelled);
+        assert_eq!(kind_of(&expired), ErrorKind::DeadlineExceeded);
+
+        let cancelled = Status::cancelled("by the peer");
+        assert_eq!(kind_of(&cancelled), ErrorKind::Other);
+    }
+
+    #[test]
     fn an_errno_of_a_call_without_a_handle_has_none() {
         let metadata = HashMap::from([("errno".to_owned(), "24".to_owned())]);
         let details = ErrorDetails::with_error_info("EMFILE", ERRNO_DOMAIN, metadata);
