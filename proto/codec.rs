@@ -89,3 +89,41 @@ pub fn refusal(violation: &Violation) -> Status {
     );
     Status::with_error_details(Code::InvalidArgument, violation.to_string(), details)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+
+    use tonic::Streaming;
+
+    use super::*;
+    use crate::v1::CloseRequest;
+
+    /// What the decoder makes of a body with one message, whose bytes are all ASCII.
+    fn read(message: &[u8]) -> Result<Option<CloseRequest>, Status> {
+        let length = u8::try_from(message.len()).expect("it is short");
+        let frame = [&[0, 0, 0, 0, length], message].concat();
+        let body = String::from_utf8(frame).expect("it is ASCII");
+        let decoder = CheckedCodec::<CloseRequest, CloseRequest>::default().decoder();
+        let mut stream = Streaming::new_request(decoder, body, None, Some(MAX_MESSAGE_BYTES));
+        let next = pin!(stream.message());
+        match next.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(read) => read,
+            Poll::Pending => panic!("all of it is there"),
+        }
+    }
+
+    #[test]
+    fn a_message_is_decoded_and_what_is_none_is_an_invalid_argument() {
+        let message = read(&[8, 3]).expect("it is a message");
+        assert_eq!(message.map(|message| message.handle), Some(3));
+
+        let status = read(&[8]).expect_err("it is cut off");
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let request = status.get_details_bad_request().expect("a bad request");
+        assert_eq!(request.field_violations.len(), 1);
+    }
+}
