@@ -274,11 +274,15 @@ impl Socket {
         }
     }
 
-    /// As [`Self::defer_fault`], for what ends a receive: its EPIPE is a pending error (of MPTCP, that a connection was reset whose end had
-    /// come), which the kernel says once.
+    /// As [`Self::defer_fault`], for what ends a receive. On MPTCP its EPIPE is a pending error, which the kernel reports once: a reset behind
+    /// the end. On TCP it is the daemon's own, of a connection that AF_UNSPEC has dissolved: there the pending error is still the socket's.
     pub(crate) fn defer_received(&self, fault: &Fault) {
         match fault {
-            Fault::Kernel(error) if error.kind() == io::ErrorKind::BrokenPipe => self.defer(error),
+            Fault::Kernel(error)
+                if error.kind() == io::ErrorKind::BrokenPipe && !self.kind().is_tcp() =>
+            {
+                self.defer(error);
+            }
             fault => self.defer_fault(fault),
         }
     }
