@@ -121,7 +121,8 @@ fn with_no_reconnect_the_end_of_its_session_ends_a_forward() {
 fn what_is_taken_when_the_daemon_is_back_is_listened_at_once_it_is_free() {
     let mut shell = Shell::start();
     let server = web_server("hello");
-    let (mut forward, at) = forwarding(&shell, &format!("-R 127.0.0.1:0:{server}"), 1);
+    // At an address of its own: elsewhere the port might be another test's meanwhile.
+    let (mut forward, at) = forwarding(&shell, &format!("-R 127.82.69.67:0:{server}"), 1);
     shell.stop_daemon();
     let taken = TcpListener::bind(&at[0]).unwrap();
     shell.start_daemon();

@@ -11,13 +11,16 @@ use crate::{
     shell::Shell,
 };
 
+/// An address of these tests' own: at another's, a port that is free again may be the next one that the kernel gives to a connection.
+const OWN: &str = "127.83.73.71";
+
 #[test]
 fn each_signal_that_ends_a_forward_frees_at_once_what_it_listens_at() {
     let shell = Shell::start();
     let echo = echo_server();
     for signal in ["INT", "TERM", "HUP", "QUIT"] {
         let path = shell.directory().join("l").display().to_string();
-        let line = format!("-L 0:{echo} -L {path}:{echo} -R 127.0.0.1:0:{echo}");
+        let line = format!("-L {OWN}:0:{echo} -L {path}:{echo} -R {OWN}:0:{echo}");
         let (forward, at) = forwarding(&shell, &line, 3);
         forward.signal(signal);
         forward.ok();
@@ -34,7 +37,7 @@ fn each_signal_that_ends_a_forward_frees_at_once_what_it_listens_at() {
 fn each_signal_ends_the_session_of_an_nc() {
     let shell = Shell::start();
     for (signal, code) in [("INT", 130), ("TERM", 130), ("HUP", 129), ("QUIT", 131)] {
-        let mut nc = shell.start_command("nc -v -l 127.0.0.1 0");
+        let mut nc = shell.start_command(&format!("nc -v -l {OWN} 0"));
         let note = nc.note();
         let at = note
             .strip_prefix("listening on ")
