@@ -68,7 +68,7 @@ pub(crate) async fn connect(daemon: &farsock_daemon::Embedded) -> Client {
         .expect("the daemon in this process can be reached")
 }
 
-/// Whether a bind was given a port that the sequence had before: the kernel may choose one again that was closed meanwhile, and ports are
+/// Whether a bind or a connect was given a port that the sequence had before: the kernel may choose one again that was closed meanwhile, and ports are
 /// compared by when each was first seen.
 fn has_a_port_again(script: &Script, outcomes: &[Outcome]) -> bool {
     let mut seen = Vec::new();
@@ -78,7 +78,10 @@ fn has_a_port_again(script: &Script, outcomes: &[Outcome]) -> bool {
             return false;
         };
         let again = seen.contains(&port.to_owned())
-            && matches!(&step.action, Action::Call(call) if format!("{call:?}").starts_with("Bind"));
+            && matches!(&step.action, Action::Call(call) if {
+                let call = format!("{call:?}");
+                call.starts_with("Bind") || (call.starts_with("Connect") && call.contains("address of"))
+            });
         seen.push(port.to_owned());
         again
     })
