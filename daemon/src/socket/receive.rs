@@ -21,7 +21,7 @@ use crate::{
     sys::{
         self,
         message::{Framing, Received},
-        socket::Events,
+        socket::{Events, Onward},
     },
 };
 
@@ -39,6 +39,8 @@ pub(crate) struct ReceiveRequest {
 /// What a receive waits for. RDHUP has to be asked for: without it a side that was shut down looks like bytes that do not come. PRI,
 /// since a receive asleep in the kernel wakes for an urgent byte, and steps over it.
 pub(super) const ARRIVAL: Events = Events::IN.and(Events::RDHUP).and(Events::PRI);
+/// What says that nothing more comes.
+const ENDS: Events = Events::RDHUP.and(Events::HUP).and(Events::ERR);
 
 impl ReceiveRequest {
     fn by_name(self) -> Self {
@@ -281,11 +283,15 @@ impl Socket {
                             let received = whole.received();
                             // A blocking receive that has bytes leaves a pending error for the next call, and stops before an urgent
                             // byte.
-                            if has_enough(received)
-                                || self.has_error(fd, ready)?
-                                || sys::socket::at_mark(fd)
-                            {
+                            if has_enough(received) || self.has_error(fd, ready)? {
                                 return Ok(Step::Enough);
+                            }
+                            match sys::socket::may_go_on(fd) {
+                                Onward::AtMark => return Ok(Step::Enough),
+                                Onward::Empty if !self.has_kept() && !ready.intersects(ENDS) => {
+                                    return Err(Fault::Kernel(sys::errno::again()));
+                                }
+                                Onward::Empty | Onward::Bytes => {}
                             }
                             let rest = ReceiveRequest {
                                 length: length - received.full_length,

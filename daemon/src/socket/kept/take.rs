@@ -14,6 +14,7 @@ use crate::{
     sys::{
         self,
         message::{Framing, Received, ReceivedRights},
+        socket::Onward,
     },
 };
 
@@ -45,7 +46,7 @@ impl Socket {
             // It sees one part alone.
             || (peek && unix)
             || self.ends_with(&part)
-            || sys::socket::at_mark(fd)
+            || sys::socket::may_go_on(fd) != Onward::Bytes
         {
             return Ok(Some(part));
         }

@@ -106,6 +106,29 @@ pub(crate) fn at_mark(fd: BorrowedFd<'_>) -> bool {
     integer_ioctl(fd, SIOCATMARK).is_ok_and(|mark| mark != 0)
 }
 
+/// Whether a receive that has bytes already may go on with another recv(2): not at the out-of-band mark, and not while nothing is there, for
+/// an urgent byte may come between this look and the call, which would pass over it. With bytes before it, the call stops there by itself.
+pub(crate) fn may_go_on(fd: BorrowedFd<'_>) -> Onward {
+    // In this order: what is there cannot have gone when the mark is looked at.
+    let is_empty = receive_queue(fd) == Some(0);
+    match at_mark(fd) {
+        true => Onward::AtMark,
+        false if is_empty => Onward::Empty,
+        false => Onward::Bytes,
+    }
+}
+
+/// What a receive that has bytes finds behind them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Onward {
+    /// An urgent byte.
+    AtMark,
+    /// Nothing yet, or the end.
+    Empty,
+    /// Bytes, or the kernel does not report how many.
+    Bytes,
+}
+
 /// The socket's inode, as /proc/net and ss(8) name it; 0 if the kernel does not tell. Corresponds to fstat(2).
 pub(crate) fn inode(fd: BorrowedFd<'_>) -> u64 {
     fstat(fd).map_or(0, |stat| stat.st_ino)

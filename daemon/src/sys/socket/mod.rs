@@ -25,8 +25,8 @@ use super::{
 };
 
 pub(crate) use info::{
-    State, at_mark, drops, inode, is_listening, is_pipe, is_socket, receive_queue, send_queue,
-    state,
+    Onward, State, at_mark, drops, inode, is_listening, is_pipe, is_socket, may_go_on,
+    receive_queue, send_queue, state,
 };
 pub(in crate::sys) use kind::domain;
 pub(crate) use kind::{Kind, check_listed, kind};

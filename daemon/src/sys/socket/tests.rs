@@ -173,10 +173,12 @@ fn the_out_of_band_mark_is_told() -> io::Result<()> {
     let (listening, address) = listener()?;
     let mut peer = TcpStream::connect(socket_address(&address))?;
     let (server, _) = accept(listening.as_fd())?;
+    assert_eq!(may_go_on(server.as_fd()), Onward::Empty);
     peer.write_all(b"a")?;
     SockRef::from(&peer).send_out_of_band(b"!")?;
     wait(&server, Events::PRI)?;
     assert!(!at_mark(server.as_fd()));
+    assert_eq!(may_go_on(server.as_fd()), Onward::Bytes);
     let before = message::receive(
         message::Inbound::of(&server)?,
         10,
@@ -185,6 +187,7 @@ fn the_out_of_band_mark_is_told() -> io::Result<()> {
     )?;
     assert_eq!(before.data.as_ref(), b"a");
     assert!(at_mark(server.as_fd()));
+    assert_eq!(may_go_on(server.as_fd()), Onward::AtMark);
     let urgent = message::receive(message::Inbound::of(&server)?, 10, MessageFlags::OOB, false)?;
     assert_eq!(urgent.data.as_ref(), b"!");
     assert!(urgent.flags.contains(MessageFlags::OOB));
