@@ -1,6 +1,7 @@
 //! Runs sequences in both worlds and compares what came of each step.
 
 use std::{
+    collections::HashMap,
     fmt::Write as _,
     time::{Duration, Instant},
 };
@@ -68,22 +69,25 @@ pub(crate) async fn connect(daemon: &farsock_daemon::Embedded) -> Client {
         .expect("the daemon in this process can be reached")
 }
 
-/// Whether a bind or a connect was given a port that the sequence had before: the kernel may choose one again that was closed meanwhile, and ports are
-/// compared by when each was first seen.
+/// Whether a bind or a connect was given a port that another socket of the sequence had before: the kernel may choose one again that was
+/// closed meanwhile, and ports are compared by when each was first seen.
 fn has_a_port_again(script: &Script, outcomes: &[Outcome]) -> bool {
-    let mut seen = Vec::new();
+    // Each port, and the call that first had it, up to its socket.
+    let mut seen: HashMap<String, String> = HashMap::new();
     script.steps.iter().zip(outcomes).any(|(step, outcome)| {
         let outcome = text(outcome);
-        let Some((_, port)) = outcome.rsplit_once(":60") else {
+        let (Action::Call(call), Some((_, port))) = (&step.action, outcome.rsplit_once(":60"))
+        else {
             return false;
         };
-        let again = seen.contains(&port.to_owned())
-            && matches!(&step.action, Action::Call(call) if {
-                let call = format!("{call:?}");
-                call.starts_with("Bind") || (call.starts_with("Connect") && call.contains("address of"))
-            });
-        seen.push(port.to_owned());
-        again
+        let call = format!("{call:?}");
+        let is_chosen = call.starts_with("Bind")
+            || (call.starts_with("Connect") && call.contains("address of"));
+        let socket = call.split(['(', ',']).nth(1).unwrap_or_default();
+        let first = seen
+            .entry(port.to_owned())
+            .or_insert_with(|| socket.to_owned());
+        is_chosen && first != socket
     })
 }
 
